@@ -1,0 +1,139 @@
+"""decide(): the pure function from evidence and policy to a verdict."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from registry_gate.evidence import Evidence
+from registry_gate.finding import CheckResult, Finding, Status
+from registry_gate.policy import Bar, Disposition, Policy, Waiver
+from registry_gate.record import Record
+
+_LOOKED = (Status.NO_FINDINGS, Status.FINDINGS)
+
+
+class Verdict(StrEnum):
+    """The three verdicts, from best to worst."""
+
+    ADMIT = "admit"
+    REVIEW = "review"
+    REJECT = "reject"
+
+
+_WORSE = {
+    Disposition.ALLOW: Verdict.ADMIT,
+    Disposition.REVIEW: Verdict.REVIEW,
+    Disposition.REJECT: Verdict.REJECT,
+}
+
+
+class Reason(Record):
+    """One thing that moved the verdict: a finding, or a required check that did not look."""
+
+    code: str
+    verdict: Verdict
+    message: str
+    waived_by: str | None = None
+
+
+class Decision(Record):
+    """The verdict on one evidence record under one policy at one time."""
+
+    verdict: Verdict
+    reasons: tuple[Reason, ...]
+    evidence_digest: str
+    policy_name: str
+    policy_digest: str
+    decided_at: datetime
+
+
+def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
+    """Judge evidence under a policy. Pure: no I/O, no clock; more findings never give a better verdict.
+
+    Args:
+        evidence: the record with all check results in it.
+        policy: the validated policy.
+        now: aware time, for the expiry of waivers.
+    """
+    reasons = [_finding_reason(item, evidence, policy, now) for item in _findings(evidence)]
+    reasons += _missing_checks(evidence, policy)
+    verdict = max(
+        (r.verdict for r in reasons if not r.waived_by), key=list(Verdict).index, default=Verdict.ADMIT
+    )
+    moved = tuple(r for r in reasons if r.verdict is not Verdict.ADMIT)
+    return Decision(
+        verdict=verdict,
+        reasons=moved,
+        evidence_digest=evidence.digest(),
+        policy_name=policy.name,
+        policy_digest=policy.digest(),
+        decided_at=now,
+    )
+
+
+def disposition(finding: Finding, policy: Policy) -> Disposition:
+    """What the policy makes of one finding: the rule's own override, else the bars it meets."""
+    override = policy.rules.get(finding.rule)
+    if override is not None:
+        return override.disposition
+    if _meets(finding, policy.reject):
+        return Disposition.REJECT
+    if _meets(finding, policy.review):
+        return Disposition.REVIEW
+    return Disposition.ALLOW
+
+
+def _meets(finding: Finding, bar: Bar) -> bool:
+    return finding.severity.rank >= bar.severity.rank and finding.confidence.rank >= bar.confidence.rank
+
+
+def _findings(evidence: Evidence) -> list[Finding]:
+    return [finding for result in evidence.results for finding in result.findings]
+
+
+def _finding_reason(finding: Finding, evidence: Evidence, policy: Policy, now: datetime) -> Reason:
+    waiver = _waiver(finding, evidence, policy, now)
+    return Reason(
+        code=finding.rule,
+        verdict=_WORSE[disposition(finding, policy)],
+        message=finding.message,
+        waived_by=f"{waiver.owner} until {waiver.expires:%Y-%m-%d}: {waiver.reason}" if waiver else None,
+    )
+
+
+def _waiver(finding: Finding, evidence: Evidence, policy: Policy, now: datetime) -> Waiver | None:
+    if evidence.listing is None:
+        return None
+    source = (evidence.candidate.endpoint, evidence.candidate.id, evidence.listing.commit)
+    for waiver in policy.waivers:
+        named = (waiver.endpoint, waiver.model, waiver.commit) == source
+        if named and waiver.rule == finding.rule and now < waiver.expires:
+            return waiver
+    return None
+
+
+def _missing_checks(evidence: Evidence, policy: Policy) -> list[Reason]:
+    """Required checks that did not look; each keeps the verdict from being ``admit``."""
+    results = {result.name: result for result in evidence.results}
+    task = evidence.behaviour.structure.task if evidence.behaviour else None
+    requirement = policy.task(task)
+    reasons = [_absent(name, results.get(name), False) for name in policy.required_checks]
+    reasons += [
+        _absent(name, results.get(name), requirement.not_applicable_ok) for name in requirement.required
+    ]
+    return [reason for reason in reasons if reason is not None]
+
+
+def _absent(name: str, result: CheckResult | None, not_applicable_ok: bool) -> Reason | None:
+    if result is not None and result.status in _LOOKED:
+        return None
+    if result is not None and result.status is Status.NOT_APPLICABLE and not_applicable_ok:
+        return None
+    status = result.status.value if result else "missing"
+    detail = f": {result.reason}" if result and result.reason else ""
+    return Reason(
+        code="required-check-did-not-look",
+        verdict=Verdict.REVIEW,
+        message=f"required check {name!r} is {status}{detail}",
+    )

@@ -1,0 +1,277 @@
+"""What was seen: Facts from the confined readers, Staged from the parent, Measurements, Evidence."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+from pydantic import Field
+
+from registry_gate.candidate import Candidate, Listing, Sha256, SnapshotFile
+from registry_gate.finding import CheckResult, Scalar
+from registry_gate.record import Record
+
+
+class FileFormat(StrEnum):
+    """What a file's bytes are, whatever its name says."""
+
+    SAFETENSORS = "safetensors"
+    TORCH_ZIP = "torch-zip"
+    TORCH_LEGACY = "torch-legacy"
+    PICKLE = "pickle"
+    JSON = "json"
+    TEXT = "text"
+    YAML = "yaml"
+    SENTENCEPIECE = "sentencepiece"
+    IMAGE = "image"
+    PYTHON = "python"
+    ZIP = "zip"
+    UNKNOWN = "unknown"
+    EMPTY = "empty"
+    TORCHSCRIPT = "torchscript"
+    HDF5 = "hdf5"
+    ONNX = "onnx"
+    GGUF = "gguf"
+    NUMPY = "numpy"
+    TFLITE = "tflite"
+    ARCHIVE = "archive"
+    EXECUTABLE = "executable"
+    NATIVE_PROTOBUF = "protobuf"
+
+
+class Problem(Record):
+    """Something a reader saw that is not in order. ``code`` is a rule id of a FILES check."""
+
+    code: str
+    detail: str
+    member: str | None = None
+    offset: int | None = None
+    field: str | None = None
+
+
+class GlobalUse(Record):
+    """A (module, name) that a pickle would import, and what it would do with it."""
+
+    module: str
+    name: str
+    use: str = "import"
+    offset: int = 0
+    member: str | None = None
+
+
+class PickleFacts(Record):
+    """One pickle program: protocol, what it would import, the program as readable lines."""
+
+    member: str | None = None
+    protocol: int = 0
+    opcodes: int = 0
+    globals: tuple[GlobalUse, ...] = ()
+    program: tuple[str, ...] = ()
+    complete: bool = False
+
+
+class ScannerFacts(Record):
+    """What picklescan said of a file: status complete or error, and the globals it saw with its rating."""
+
+    scanner: str
+    status: str
+    dangerous: tuple[str, ...] = ()
+    suspicious: tuple[str, ...] = ()
+    detail: str = ""
+
+
+class TensorSource(Record):
+    """Where one tensor's bytes lie in a source file.
+
+    ``dtype`` is safetensors' name (``F32``); ``offset`` the absolute byte offset of the first element;
+    ``storage`` names the source storage, so equal (storage, offset) means tied; ``stride`` in elements,
+    None for C-contiguous.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    storage: str
+    offset: int = Field(ge=0)
+    nbytes: int = Field(ge=0)
+    stride: tuple[int, ...] | None = None
+
+
+class ConfigFacts(Record):
+    """What a JSON configuration declares. ``references`` are (field, value) that point outside the folder."""
+
+    model_type: str | None = None
+    architectures: tuple[str, ...] = ()
+    num_labels: int | None = None
+    num_channels: int | None = None
+    image_size: int | None = None
+    auto_map: tuple[str, ...] = ()
+    references: tuple[tuple[str, str], ...] = ()
+
+
+class FileFacts(Record):
+    """All that a confined reader states about one file."""
+
+    path: str
+    format: FileFormat
+    reader: str
+    understood: bool
+    problems: tuple[Problem, ...] = ()
+    pickles: tuple[PickleFacts, ...] = ()
+    scanner: ScannerFacts | None = None
+    tensors: tuple[TensorSource, ...] = ()
+    metadata: dict[str, str] = {}
+    config: ConfigFacts | None = None
+
+
+class SandboxReport(Record):
+    """Which confinement held while the readers ran. ``mode`` is ``bubblewrap`` or ``landlock``."""
+
+    mode: str
+    guarantees: tuple[str, ...]
+
+
+class Facts(Record):
+    """The answer of the confined readers, validated."""
+
+    files: tuple[FileFacts, ...]
+    sandbox: SandboxReport
+    seconds: float = 0.0
+
+    def file(self, path: str) -> FileFacts | None:
+        """The facts of one path, or None."""
+        return next((item for item in self.files if item.path == path), None)
+
+
+class CopyPlan(Record):
+    """How the parent makes one safetensors file out of one source file."""
+
+    source: str
+    target: str
+    tensors: tuple[TensorSource, ...]
+    metadata: dict[str, str] = {}
+
+
+class WeightSet(Record):
+    """The one set of weights a Release carries: its plans, the files carried as they are, those left behind.
+
+    ``problems`` says why no set could be chosen (``code`` is a rule id); ``plans`` is empty then.
+    """
+
+    plans: tuple[CopyPlan, ...] = ()
+    carried: tuple[str, ...] = ()
+    left_behind: tuple[tuple[str, str], ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+
+class StagedFile(Record):
+    """A file of the Release-to-be. ``chunks`` are sha256 of consecutive ``chunk_size`` byte pieces."""
+
+    name: str
+    size: int
+    sha256: Sha256
+    chunk_size: int
+    chunks: tuple[Sha256, ...]
+    source: str
+    source_sha256: Sha256
+
+
+class TensorMeasurement(Record):
+    """One staged tensor: the conversion proof (digests on both sides) and its statistics.
+
+    ``minimum``, ``maximum``, ``mean``, ``std`` are over the finite elements, None where there are none or the
+    dtype has no order (complex: of the magnitude). ``nan``, ``inf``, ``zeros`` are element counts.
+    """
+
+    name: str
+    file: str
+    dtype: str
+    shape: tuple[int, ...]
+    source_sha256: Sha256
+    staged_sha256: Sha256
+    elements: int
+    nan: int
+    inf: int
+    zeros: int
+    minimum: float | None = None
+    maximum: float | None = None
+    mean: float | None = None
+    std: float | None = None
+
+
+class Staged(Record):
+    """safetensors and carried files, hashed and measured in the pass that wrote them; not approved yet."""
+
+    root: Path = Field(default=Path(), exclude=True)
+    files: tuple[StagedFile, ...]
+    tensors: tuple[TensorMeasurement, ...]
+    seconds: float = 0.0
+
+
+class Structure(Record):
+    """The staged tensors held against the library class that ``config.json`` selects.
+
+    ``status`` is ``measured``, ``not_applicable`` or ``error``. ``library_class`` is of `transformers`,
+    ``task`` comes from that class. Tensor names are the model's own; ``mismatched`` are "name: staged shape,
+    class shape" as text.
+    """
+
+    status: str
+    reason: str = ""
+    library_class: str | None = None
+    task: str | None = None
+    num_labels: int | None = None
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: tuple[str, ...] = ()
+
+
+class BehaviourMeasurement(Record):
+    """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
+
+    ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
+    ``per_class`` holds one statistic a class, ``power_note`` says what the test can and cannot see.
+    """
+
+    test: str
+    version: int
+    status: str
+    reason: str = ""
+    statistic: float | None = None
+    score: float | None = Field(default=None, ge=0, le=1)
+    p_value: float | None = Field(default=None, ge=0, le=1)
+    threshold: float | None = None
+    suspected_target: int | None = None
+    per_class: tuple[float, ...] = ()
+    details: dict[str, Scalar] = {}
+    seed: int | None = None
+    device: str | None = None
+    seconds: float = 0.0
+    power_note: str = ""
+
+
+class Behaviour(Record):
+    """What the second confined child measured on the staged files."""
+
+    sandbox: SandboxReport
+    structure: Structure
+    tests: tuple[BehaviourMeasurement, ...] = ()
+    seconds: float = 0.0
+
+
+class Evidence(Record):
+    """The record of one admission: everything the checks and ``decide`` may look at."""
+
+    gate_version: str
+    observed_at: datetime
+    candidate: Candidate
+    registered_name: str
+    bare_file: bool = False
+    listing: Listing | None = None
+    snapshot: tuple[SnapshotFile, ...] | None = None
+    facts: Facts | None = None
+    weight_set: WeightSet | None = None
+    staged: Staged | None = None
+    behaviour: Behaviour | None = None
+    results: tuple[CheckResult, ...] = ()
