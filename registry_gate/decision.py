@@ -118,9 +118,12 @@ def _missing_checks(evidence: Evidence, policy: Policy) -> list[Reason]:
     results = {result.name: result for result in evidence.results}
     task = evidence.behaviour.structure.task if evidence.behaviour else None
     requirement = policy.task(task)
-    reasons = [_absent(name, results.get(name), False) for name in policy.required_checks]
-    reasons += [
-        _absent(name, results.get(name), requirement.not_applicable_ok) for name in requirement.required
+    required = dict.fromkeys(policy.required_checks, False)
+    required |= {name: requirement.not_applicable_ok for name in requirement.required if name not in required}
+    reasons = [
+        _absent(name, results.get(name), not_applicable_ok)
+        for name, not_applicable_ok in required.items()
+        if name not in evidence.out_of_scope
     ]
     return [reason for reason in reasons if reason is not None]
 

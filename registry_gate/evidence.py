@@ -261,14 +261,21 @@ class Behaviour(Record):
 
 
 class Evidence(Record):
-    """The record of one admission: everything the checks and ``decide`` may look at."""
+    """The record of one admission: everything the checks and ``decide`` may look at.
+
+    ``out_of_scope`` names the checks that this examination was never meant to make (``scan`` does not ask
+    whether a model converts, a bare file has no hub); evidence with anything out of scope is never signed.
+    ``refusals`` are steps of the corridor that refused by themselves (bytes that differ from the listing, a
+    copy plan out of bounds): their ``code`` is the error's.
+    """
 
     gate_version: str
     observed_at: datetime
     candidate: Candidate
     registered_name: str
-    bare_file: bool = False
+    out_of_scope: tuple[str, ...] = ()
     listing: Listing | None = None
+    refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None
     facts: Facts | None = None
     weight_set: WeightSet | None = None

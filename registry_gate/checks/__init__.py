@@ -1,1 +1,1 @@
-"""."""
+"""The checks: pure functions from Evidence and Policy to a CheckResult."""

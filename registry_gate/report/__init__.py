@@ -1,1 +1,1 @@
-"""."""
+"""Reports: each module here has one ``render(report) -> str``."""

@@ -1,0 +1,118 @@
+"""``registry-gate admit``: from the hub to the registry, or refused."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from registry_gate.cli.show import Format, colour_wanted, emit, progress_bars
+from registry_gate.report.document import Report
+
+
+class Device(StrEnum):
+    """Where the behaviour tests run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+
+Reference = Annotated[
+    str, typer.Argument(metavar="REF", help="org/model, org/model@revision, or a folder with --as.")
+]
+As = Annotated[
+    str | None, typer.Option("--as", metavar="ORG/NAME", help="The id a local folder is known by.")
+]
+Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit; resolved once to a commit.")]
+Endpoint = Annotated[str | None, typer.Option(help="Origin of the hub; it must be listed in the policy.")]
+PolicyName = Annotated[str, typer.Option(help="default, strict, research, or the path of a policy file.")]
+ProbeData = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True, help="Clean labelled images for the behaviour tests: class folders or an .npz."
+    ),
+]
+OutputFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
+Output = Annotated[
+    Path | None, typer.Option(help="Write the report to this file instead of standard output.")
+]
+Token = Annotated[
+    str | None,
+    typer.Option(
+        envvar="REGISTRY_GATE_HUB_TOKEN", help="Sent to the endpoint only; none is picked up by itself."
+    ),
+]
+Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the behaviour tests; it is recorded.")]
+
+
+def admit(
+    ref: Reference,
+    as_id: As = None,
+    revision: Revision = None,
+    endpoint: Endpoint = None,
+    policy: PolicyName = "default",
+    registry_uri: Annotated[
+        str | None, typer.Option(help="MLflow tracking URI; an embedded store of your own by default.")
+    ] = None,
+    alias: Annotated[
+        str | None, typer.Option(help="Alias to move; 'approved', forward only, unless named here.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where the behaviour tests run.")] = Device.AUTO,
+    probe_data: ProbeData = None,
+    seed: Seed = 0,
+    format_: OutputFormat = Format.TEXT,
+    output: Output = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Decide, but sign and register nothing.")
+    ] = False,
+    full_report: Annotated[
+        bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
+    ] = False,
+    token: Token = None,
+) -> int:
+    """Take a model from the hub to the registry, or refuse it.
+
+    Fetches REF at one pinned commit, checks its name and provenance, reads every file in a sandbox, converts
+    the weights to safetensors, tests behaviour, decides by policy, signs and registers what is admitted.
+
+    Examples: `registry-gate admit distilbert/distilbert-base-uncased`, or, for a folder of your own,
+    `registry-gate admit ./my-model --as acme/my-model`.
+    """
+    from registry_gate import settings
+    from registry_gate.admission import admit as admit_model
+    from registry_gate.policy import load_policy
+
+    with progress_bars() as progress:
+        report = admit_model(
+            ref,
+            policy=load_policy(policy),
+            settings=settings.load(registry_uri=registry_uri),
+            revision=revision,
+            endpoint=endpoint,
+            as_id=as_id,
+            alias=alias,
+            device=device.value,
+            probe_data=probe_data,
+            seed=seed,
+            dry_run=dry_run,
+            full_report=full_report,
+            token=token,
+            progress=progress,
+        )
+    return show(report, format_, output)
+
+
+def show(report: Report, format_: Format, output: Path | None) -> int:
+    """Print a report and return the exit status of its verdict."""
+    from registry_gate.decision import Verdict
+    from registry_gate.report import json_report, text
+
+    rendered = (
+        json_report.render(report) if format_ is Format.JSON else text.render(report, colour=colour_wanted())
+    )
+    emit(rendered, output)
+    return 0 if report.verdict is Verdict.ADMIT else 2

@@ -1,0 +1,92 @@
+"""The command table, and the one place where errors become exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from registry_gate import version
+from registry_gate.cli import admit, keys, name, pull, scan, verify
+from registry_gate.errors import Error
+from registry_gate.report.escape import for_terminal
+
+_EPILOG = (
+    "Exit status, for every command and format: 0 admitted or verified; 2 not admitted, a finding, or a bad "
+    "signature; 1 no decision (usage, network, a tool that failed). Results on stdout, progress on stderr."
+)
+
+app = typer.Typer(
+    name="registry-gate",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    epilog=_EPILOG,
+    help="The admission gate between public model hubs and your own model registry.",
+)
+app.command("admit", epilog=_EPILOG)(admit.admit)
+app.command("scan", epilog=_EPILOG)(scan.scan)
+app.command("verify", epilog=_EPILOG)(verify.verify)
+app.command("pull", epilog=_EPILOG)(pull.pull)
+app.command("name", epilog=_EPILOG)(name.name)
+app.add_typer(keys.app, name="keys")
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(version.VERSION)
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """The admission gate between public model hubs and your own model registry."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit status; nothing escapes as a traceback.
+
+    Usage errors are 1, never 2, so that a build can tell "refused" from "mistyped".
+    """
+    try:
+        result = app(arguments, standalone_mode=False)
+    except Error as error:
+        sys.stderr.write(_safe(error.diagnostics()))
+        return error.exit_code
+    except (KeyboardInterrupt, typer.Abort):
+        sys.stderr.write("interrupted: nothing was decided\n")
+        return 1
+    except BrokenPipeError:
+        # The reader of our output went away; say nothing more, and let the shell see "no decision".
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception as error:
+        return _unforeseen(error)
+    return result if isinstance(result, int) else 0
+
+
+def _unforeseen(error: Exception) -> int:
+    show = getattr(error, "show", None)
+    if callable(show):  # a usage error of the command-line library
+        show(file=sys.stderr)
+        return 1
+    sys.stderr.write(_safe(f"internal-error: {type(error).__name__}: {error}"))
+    if os.environ.get("REGISTRY_GATE_DEBUG"):
+        traceback.print_exception(error)
+    else:
+        sys.stderr.write(
+            "  next: set REGISTRY_GATE_DEBUG=1 for the traceback and report it; nothing was decided\n"
+        )
+    return 1
+
+
+def _safe(text: str) -> str:
+    return "\n".join(for_terminal(line) for line in text.splitlines()) + "\n"

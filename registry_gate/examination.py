@@ -1,0 +1,198 @@
+"""From a source to Evidence: the corridor up to the decision, cheap before dear."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from registry_gate import version
+from registry_gate.candidate import Snapshot, registered_name
+from registry_gate.checks import CHECKS, Check, Stage
+from registry_gate.decision import disposition
+from registry_gate.errors import Refused
+from registry_gate.evidence import Evidence, Problem
+from registry_gate.examine.behaviour import examine_behaviour
+from registry_gate.examine.files import examine_files
+from registry_gate.finding import CheckResult, Status
+from registry_gate.policy import Disposition, Policy
+from registry_gate.progress import Progress, silent
+from registry_gate.sources import Source
+from registry_gate.weights.selection import select_weights
+from registry_gate.weights.stream import stage
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to examine: where probe data lies, on which device and seed, which checks are out of scope.
+
+    ``full`` goes on after a rejection, so that the report holds every reason and not the first stage's only.
+    """
+
+    probe_data: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+    full: bool = False
+    out_of_scope: frozenset[str] = frozenset()
+    checks: tuple[Check, ...] = CHECKS
+
+
+@dataclass
+class Examination:
+    """One walk down the corridor: the evidence so far, the workspace, and seconds a step."""
+
+    source: Source
+    policy: Policy
+    options: Options
+    workspace: Path
+    evidence: Evidence
+    progress: Progress = silent
+    snapshot: Snapshot | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def list(self) -> None:
+        """Candidate -> Listing."""
+        if self.evidence.listing is None:
+            self._record(listing=self.source.resolve(self.policy))
+
+    def fetch(self) -> None:
+        """Listing -> Snapshot."""
+        listing = self.evidence.listing
+        if listing is not None:
+            self.snapshot = self.source.fetch(
+                listing, self.workspace / "snapshot", self.policy, self.progress
+            )
+            self._record(snapshot=self.snapshot.files)
+
+    def read(self) -> None:
+        """Snapshot -> Facts, and the one set of weights that a Release would carry."""
+        if self.snapshot is not None:
+            facts = examine_files(self.snapshot, self.policy, self.progress)
+            self._record(facts=facts, weight_set=select_weights(facts, self.policy))
+
+    def convert(self) -> None:
+        """Facts -> Staged; nothing to do where no set of weights could be chosen."""
+        chosen = self.evidence.weight_set
+        if self.snapshot is not None and chosen is not None and chosen.plans:
+            self._record(staged=stage(self.snapshot, chosen, self.workspace / "staged", self.progress))
+
+    def behave(self) -> None:
+        """Staged -> Behaviour."""
+        if self.evidence.staged is not None:
+            options = self.options
+            self._record(
+                behaviour=examine_behaviour(
+                    self.evidence.staged,
+                    self.policy,
+                    probe_data=options.probe_data,
+                    device=options.device,
+                    seed=options.seed,
+                    progress=self.progress,
+                )
+            )
+
+    def judge(self, stage_: Stage) -> None:
+        """Let the checks of one stage judge what is known by now."""
+        for check in self._checks(stage_):
+            started = time.perf_counter()
+            result = check.run(self.evidence, self.policy)
+            timed = result.model_copy(update={"seconds": round(time.perf_counter() - started, 6)})
+            self._record(results=(*self.evidence.results, timed))
+
+    def skip(self, stage_: Stage, reason: str) -> None:
+        """Record that the checks of a stage were spared."""
+        spared = tuple(
+            CheckResult(name=check.name, version=check.version, status=Status.NOT_RUN, reason=reason)
+            for check in self._checks(stage_)
+        )
+        self._record(results=(*self.evidence.results, *spared))
+
+    def rejected(self) -> bool:
+        """True once some finding rejects under the policy."""
+        findings = (finding for result in self.evidence.results for finding in result.findings)
+        return any(disposition(finding, self.policy) is Disposition.REJECT for finding in findings)
+
+    def walk(self, name: str, step: Callable[[], None]) -> None:
+        """Take one step, timed; what the step itself refuses becomes evidence."""
+        started = time.perf_counter()
+        try:
+            step()
+        except Refused as refusal:
+            problem = Problem(code=refusal.code, detail=refusal.message)
+            self._record(refusals=(*self.evidence.refusals, problem))
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def _checks(self, stage_: Stage) -> Iterable[Check]:
+        chosen = (check for check in self.options.checks if check.stage is stage_)
+        return tuple(check for check in chosen if check.name not in self.options.out_of_scope)
+
+    def _record(self, **seen: object) -> None:
+        self.evidence = self.evidence.model_copy(update=seen)
+
+
+def examine(
+    source: Source,
+    policy: Policy,
+    options: Options,
+    workspace: Path,
+    *,
+    now: datetime,
+    progress: Progress = silent,
+) -> Examination:
+    """Walk a candidate down the corridor until something rejects it or everything has looked.
+
+    Args:
+        source: where the candidate comes from.
+        policy: what the checks hold it against.
+        options: probe data, device, seed, scope.
+        workspace: an empty private folder; ``snapshot`` and ``staged`` appear in it.
+        now: aware time of the examination.
+        progress: see :data:`registry_gate.progress.Progress`.
+
+    Raises:
+        FetchError, ToolError: nothing can be decided.
+    """
+    walk = begin(source, policy, options, workspace, now=now, progress=progress)
+    walk.walk("list", walk.list)
+    return resume(walk)
+
+
+def begin(
+    source: Source,
+    policy: Policy,
+    options: Options,
+    workspace: Path,
+    *,
+    now: datetime,
+    progress: Progress = silent,
+) -> Examination:
+    """The examination before its first step."""
+    evidence = Evidence(
+        gate_version=version.VERSION,
+        observed_at=now,
+        candidate=source.candidate,
+        registered_name=registered_name(source.candidate.id),
+        out_of_scope=tuple(sorted(options.out_of_scope)),
+    )
+    return Examination(source, policy, options, workspace, evidence, progress)
+
+
+def resume(walk: Examination) -> Examination:
+    """Everything after the listing."""
+    corridor: tuple[tuple[Stage, tuple[tuple[str, Callable[[], None]], ...]], ...] = (
+        (Stage.METADATA, ()),
+        (Stage.FILES, (("fetch", walk.fetch), ("read", walk.read))),
+        (Stage.TENSORS, (("convert", walk.convert),)),
+        (Stage.BEHAVIOUR, (("behaviour", walk.behave),)),
+    )
+    for stage_, steps in corridor:
+        if walk.rejected() and not walk.options.full:
+            walk.skip(stage_, "an earlier stage rejected the candidate")
+            continue
+        for name, step in steps:
+            walk.walk(name, step)
+        walk.judge(stage_)
+    return walk

@@ -1,0 +1,153 @@
+"""The document every report renders: what was decided, why, on what evidence, and where things lie."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from pydantic import Field
+
+from registry_gate.candidate import SourceKind
+from registry_gate.decision import Decision, Verdict
+from registry_gate.evidence import BehaviourMeasurement, Evidence
+from registry_gate.finding import CheckResult, Finding, Scalar, Status
+from registry_gate.record import Record
+
+
+class CandidateSection(Record):
+    """What was judged: the id means something only together with kind, endpoint and commit."""
+
+    kind: SourceKind
+    endpoint: str
+    id: str
+    revision: str | None
+    commit: str | None
+
+
+class CheckSection(Record):
+    """One check without its findings, which stand in the report's own list."""
+
+    name: str
+    version: int
+    status: Status
+    reason: str
+    seconds: float | None
+    measurements: dict[str, Scalar]
+
+
+class ReasonSection(Record):
+    """One thing that moved the verdict."""
+
+    code: str
+    verdict: Verdict
+    message: str
+    waived_by: str | None
+
+
+class ReleaseSection(Record):
+    """What was signed."""
+
+    registered_name: str
+    manifest_digest: str
+    sequence: int
+    key_id: str
+    expires_at: datetime
+    files: int
+    bytes: int
+
+
+class ReceiptSection(Record):
+    """Where the registry keeps it; ``reused`` when an earlier admission was verified and found whole."""
+
+    registry_uri: str
+    version: int
+    alias: str
+    alias_moved: bool
+    reused: bool
+
+
+class PolicySection(Record):
+    """Under which rules: the policy's name and the sha256 of its canonical JSON."""
+
+    name: str
+    sha256: str
+
+
+class Report(Record):
+    """One admission or scan, as ``--format json`` prints it and every other format renders it."""
+
+    schema_version: int = 1
+    command: str
+    verdict: Verdict
+    gate_version: str
+    observed_at: datetime
+    candidate: CandidateSection
+    reasons: tuple[ReasonSection, ...]
+    findings: tuple[Finding, ...]
+    checks: tuple[CheckSection, ...]
+    behaviour: tuple[BehaviourMeasurement, ...]
+    task: str | None
+    sandbox: str | None
+    left_behind: tuple[tuple[str, str], ...]
+    release: ReleaseSection | None
+    receipt: ReceiptSection | None
+    policy: PolicySection
+    evidence_digest: str
+    seconds: dict[str, float] = Field(default_factory=dict)
+    folder: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def make_report(
+    command: str,
+    evidence: Evidence,
+    decision: Decision,
+    *,
+    seconds: dict[str, float],
+    release: ReleaseSection | None = None,
+    receipt: ReceiptSection | None = None,
+    folder: str | None = None,
+    notes: tuple[str, ...] = (),
+) -> Report:
+    """Assemble the document from what was seen and decided."""
+    behaviour = evidence.behaviour
+    candidate = evidence.candidate
+    return Report(
+        command=command,
+        verdict=decision.verdict,
+        gate_version=evidence.gate_version,
+        observed_at=evidence.observed_at,
+        candidate=CandidateSection(
+            kind=candidate.kind,
+            endpoint=candidate.endpoint,
+            id=candidate.id,
+            revision=candidate.revision,
+            commit=evidence.listing.commit if evidence.listing else None,
+        ),
+        reasons=tuple(ReasonSection(**reason.model_dump()) for reason in decision.reasons),
+        findings=tuple(finding for result in evidence.results for finding in result.findings),
+        checks=tuple(_check_section(result) for result in evidence.results),
+        behaviour=behaviour.tests if behaviour else (),
+        task=behaviour.structure.task if behaviour else None,
+        sandbox=evidence.facts.sandbox.mode if evidence.facts else None,
+        left_behind=evidence.weight_set.left_behind if evidence.weight_set else (),
+        release=release,
+        receipt=receipt,
+        policy=PolicySection(
+            name=decision.policy_name, sha256=decision.policy_digest.removeprefix("sha256:")
+        ),
+        evidence_digest=decision.evidence_digest,
+        seconds={name: round(value, 3) for name, value in seconds.items()},
+        folder=folder,
+        notes=notes,
+    )
+
+
+def _check_section(result: CheckResult) -> CheckSection:
+    return CheckSection(
+        name=result.name,
+        version=result.version,
+        status=result.status,
+        reason=result.reason,
+        seconds=result.seconds,
+        measurements=result.measurements,
+    )

@@ -1,0 +1,107 @@
+"""Where this user's gate keeps its things: defaults, the environment, and nothing from the working folder."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from registry_gate.errors import UsageError
+from registry_gate.record import Record
+
+ADMINISTRATOR_TRUST = Path("/etc/registry-gate/trust.json")
+DEFAULT_ALIAS = "approved"
+_SQLITE = "sqlite:///"
+_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+
+
+class Settings(Record):
+    """All paths are absolute.
+
+    ``trust`` is the user's own file; ``administrator_trust``, where it exists, is the ceiling that the user's
+    file, the environment and arguments can only narrow.
+    """
+
+    home: Path
+    registry_uri: str
+    trust: Path
+    administrator_trust: Path
+
+    @property
+    def keys(self) -> Path:
+        """Folder of the signing key, mode 0700."""
+        return self.home / "keys"
+
+    @property
+    def log(self) -> Path:
+        """The admission log."""
+        return self.home / "log" / "admissions.jsonl"
+
+    @property
+    def reports(self) -> Path:
+        """Folder of the reports that commands write when not told where."""
+        return self.home / "reports"
+
+    @property
+    def work(self) -> Path:
+        """Folder of snapshots and staging; everything in it may be deleted when no command runs."""
+        return self.home / "work"
+
+    @property
+    def artifact_root(self) -> Path | None:
+        """Artifact folder of an embedded (sqlite) registry, None for a server."""
+        if not self.registry_uri.startswith(_SQLITE):
+            return None
+        return Path(self.registry_uri.removeprefix(_SQLITE)).parent / "artifacts"
+
+
+def load(
+    home: Path | str | None = None,
+    *,
+    registry_uri: str | None = None,
+    administrator_trust: Path = ADMINISTRATOR_TRUST,
+) -> Settings:
+    """Read the settings: arguments first, then ``REGISTRY_GATE_*``, then the defaults under the home folder.
+
+    Args:
+        home: folder of keys, log and embedded registry (``REGISTRY_GATE_HOME``, ``~/.registry-gate``).
+        registry_uri: MLflow tracking URI (``REGISTRY_GATE_REGISTRY_URI``, an sqlite file under home).
+        administrator_trust: for tests only; the real path is fixed.
+
+    Raises:
+        UsageError: ``bad-registry-uri``.
+    """
+    chosen = Path(home or os.environ.get("REGISTRY_GATE_HOME") or Path.home() / ".registry-gate")
+    root = Path(os.path.abspath(chosen.expanduser()))
+    uri = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI") or f"{_SQLITE}{root}/registry/mlflow.db"
+    trust = os.environ.get("REGISTRY_GATE_TRUST")
+    return Settings(
+        home=root,
+        registry_uri=_checked_uri(uri),
+        trust=Path(os.path.abspath(Path(trust).expanduser())) if trust else root / "trust.json",
+        administrator_trust=administrator_trust,
+    )
+
+
+def _checked_uri(uri: str) -> str:
+    """Refuse URIs that would make files in the working folder, and passwords in a place that gets logged."""
+    parts = urlsplit(uri)
+    scheme = parts.scheme.partition("+")[0]
+    if scheme not in _SCHEMES:
+        raise _bad_uri(uri, f"its scheme is not one of {', '.join(_SCHEMES)}")
+    if scheme == "sqlite" and not uri.startswith(f"{_SQLITE}/"):
+        raise _bad_uri(uri, "an sqlite registry needs an absolute path: four slashes")
+    if scheme in ("http", "https"):
+        if "@" in parts.netloc:
+            raise _bad_uri(f"{scheme}://...", "it carries a user name or password")
+        return uri.rstrip("/")
+    return uri
+
+
+def _bad_uri(uri: str, detail: str) -> UsageError:
+    return UsageError(
+        "bad-registry-uri",
+        f"registry URI {uri[:200]!r} cannot be used: {detail}",
+        todo="give sqlite:////absolute/path/mlflow.db or http(s)://host:port; the user name and password of a "
+        "server belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+    )

@@ -1,0 +1,99 @@
+"""The canonical manifest: which names may stand in it, how it is made from Staged, and its one digest."""
+
+from __future__ import annotations
+
+import unicodedata
+from itertools import pairwise
+
+from registry_gate.errors import VerificationError
+from registry_gate.evidence import Staged
+from registry_gate.release import Manifest, ManifestFile
+from registry_gate.signing.refusal import refusal, shown
+
+MAX_FILES = 100_000
+_MAX_NAME_BYTES = 1024
+_MAX_PART_BYTES = 255
+# The public Model Signing tool ignores these at the top of a model, so a file so named could not be verified.
+_IGNORED_BY_TOOLS = frozenset({".git", ".github", ".gitattributes", ".gitignore"})
+
+
+def manifest_of(staged: Staged) -> Manifest:
+    """The manifest of the staged files, checked.
+
+    Raises:
+        VerificationError: ``bad-manifest``.
+    """
+    files = (
+        ManifestFile(
+            name=file.name,
+            size=file.size,
+            sha256=file.sha256,
+            chunk_size=file.chunk_size,
+            chunks=file.chunks,
+        )
+        for file in staged.files
+    )
+    return check_manifest(Manifest(files=tuple(sorted(files, key=lambda file: file.name))))
+
+
+def check_manifest(manifest: Manifest) -> Manifest:
+    """Return the manifest if every name is safe everywhere and sizes agree with chunk counts.
+
+    Raises:
+        VerificationError: ``bad-manifest``.
+    """
+    names = [file.name for file in manifest.files]
+    if not names or len(names) > MAX_FILES:
+        raise _bad(f"it lists {len(names)} files")
+    if any(first >= second for first, second in pairwise(names)):
+        raise _bad("its names are not sorted or not unique")
+    for file in manifest.files:
+        _check_name(file.name)
+        if len(file.chunks) != -(-file.size // file.chunk_size):
+            raise _bad(f"{shown(file.name)} has {len(file.chunks)} chunk digests for {file.size} bytes")
+    _check_collisions(names)
+    return manifest
+
+
+def _check_name(name: str) -> None:
+    parts = name.split("/")
+    if not name or len(name.encode("utf-8", "surrogatepass")) > _MAX_NAME_BYTES:
+        raise _bad("a name is empty or longer than 1024 bytes")
+    if any(_bad_part(part) for part in parts):
+        raise _bad(f"the name {shown(name)} is not a plain relative path")
+    if any(part.casefold() in _IGNORED_BY_TOOLS for part in parts):
+        raise _bad(f"the name {shown(name)} is one that verification tools ignore")
+
+
+def _bad_part(part: str) -> bool:
+    if part in ("", ".", "..") or len(part.encode("utf-8", "surrogatepass")) > _MAX_PART_BYTES:
+        return True
+    # Cc control, Cf invisible or direction-changing, Cs surrogates, Zl and Zp line breaks.
+    return "\\" in part or any(unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp") for c in part)
+
+
+def _check_collisions(names: list[str]) -> None:
+    """No two entries may be one on a file system that folds case or normalises, nor a file be a folder too."""
+    seen: dict[str, str] = {}
+    files = {fold(name) for name in names}
+    for name in names:
+        folded = fold(name)
+        other = seen.setdefault(folded, name)
+        if other != name:
+            raise _bad(f"{shown(name)} and {shown(other)} are the same name on some file systems")
+        if any(folder in files for folder in _folders(folded)):
+            raise _bad(f"{shown(name)} lies in a folder that is also a file")
+
+
+def fold(name: str) -> str:
+    """A name as a case-folding, normalising file system sees it."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def _folders(name: str) -> list[str]:
+    parts = name.split("/")
+    return ["/".join(parts[:end]) for end in range(1, len(parts))]
+
+
+def _bad(detail: str) -> VerificationError:
+    return refusal("bad-manifest", f"the manifest is not acceptable: {detail}")

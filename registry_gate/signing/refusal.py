@@ -1,0 +1,79 @@
+"""The codes with which verification refuses, and what each means and asks for."""
+
+from __future__ import annotations
+
+from registry_gate.errors import VerificationError
+
+_MAX_SHOWN = 200
+
+_MEANING: dict[str, tuple[str, str]] = {
+    "no-signature": (
+        "nothing here was signed by the gate; being in a registry proves nothing",
+        "admit the model with `registry-gate admit`, or check that the alias points at an admitted version",
+    ),
+    "bad-bundle": (
+        "a signature that is not exactly in the form the gate writes may have been edited",
+        "fetch the Release again; if it stays, admit the model again",
+    ),
+    "bad-signature": (
+        "the statement is not what the key signed",
+        "treat the stored copy as tampered with; fetch it from another place or admit the model again",
+    ),
+    "untrusted-key": (
+        "anyone can sign with a key of their own",
+        "if this signer is yours, add its public key to the trust file; otherwise do not load the model",
+    ),
+    "bad-statement": (
+        "the set of signed statements is incomplete, repeated or not of this Release",
+        "fetch the Release again; if it stays, admit the model again",
+    ),
+    "bad-manifest": (
+        "a manifest that breaks the naming rules could lead a reader outside the folder",
+        "do not load the model; admit it again",
+    ),
+    "wrong-name": (
+        "a valid signature over another model does not speak for this one",
+        "check where the registry's alias points; someone may have moved it",
+    ),
+    "wrong-policy": (
+        "the verdict was given under a policy that this trust file does not accept",
+        "admit the model under an accepted policy, or accept this one with `registry-gate keys trust-policy`",
+    ),
+    "wrong-verifier": (
+        "the verdict was given by another gate than the trust file names",
+        "use the trust file of the gate that admitted the model",
+    ),
+    "wrong-verdict": ("only PASSED admits", "admit the model again"),
+    "expired": ("old verdicts do not know what was learnt since", "admit the model again"),
+    "not-yet-valid": (
+        "a verdict from the future is forged or made by a wrong clock",
+        "check this machine's clock and the gate's",
+    ),
+    "unexpected-file": (
+        "a file that nobody signed can change what the model does when loaded",
+        "remove it, or fetch the Release again",
+    ),
+    "missing-file": ("a Release is whole or not loaded", "fetch the Release again"),
+    "bytes-differ": (
+        "the file is not the one the gate examined",
+        "treat the stored copy as tampered with; fetch it from another place or admit the model again",
+    ),
+    "link": (
+        "a link can be pointed elsewhere between the check and the use",
+        "store the Release as plain files",
+    ),
+}
+
+CODES = frozenset(_MEANING)
+
+
+def refusal(code: str, message: str) -> VerificationError:
+    """The error for a code of the table above."""
+    why, todo = _MEANING[code]
+    return VerificationError(code, message, why=why, todo=todo)
+
+
+def shown(text: object) -> str:
+    """Hostile text, escaped and cut, for a message."""
+    escaped = ascii(text)
+    return escaped if len(escaped) <= _MAX_SHOWN else f"{escaped[:_MAX_SHOWN]}..."

@@ -1,0 +1,185 @@
+"""Who is believed: pinned keys, the verifier's id and the policy digests, read from files that may only narrow."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, ValidationError
+
+from registry_gate.candidate import Sha256
+from registry_gate.errors import UsageError
+from registry_gate.record import Record
+from registry_gate.release import Digest
+from registry_gate.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
+
+_MAX_TRUST_BYTES = 1024 * 1024
+
+
+class TrustedKey(Record):
+    """One pinned ECDSA P-256 key. ``key_id`` is the sha256 of its SubjectPublicKeyInfo in DER."""
+
+    key_id: Sha256
+    public_key: str
+
+    @property
+    def hint(self) -> str:
+        """How a bundle names the key: sha256 of the PEM, as model-signing writes it."""
+        return sha256(self.public_key.encode()).hexdigest()
+
+
+class Trust(Record):
+    """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``."""
+
+    version: Literal[1] = 1
+    verifier: str = Field(min_length=1, max_length=300)
+    keys: tuple[TrustedKey, ...]
+    policies: tuple[Digest, ...]
+
+    def key_for(self, hint: str) -> TrustedKey | None:
+        """The pinned key a bundle's hint names, or None."""
+        return next((key for key in self.keys if key.hint == hint), None)
+
+
+@lru_cache(maxsize=64)
+def public_key(pem: str) -> EllipticCurvePublicKey:
+    """Parse a PEM that must be exactly the canonical encoding of an ECDSA P-256 key.
+
+    Raises:
+        ValueError: anything else.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    try:
+        key = serialization.load_pem_public_key(pem.encode())
+    except UnsupportedAlgorithm as error:
+        raise ValueError(str(error)) from error
+    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
+        raise ValueError("not an ECDSA P-256 public key")
+    if public_pem(key) != pem:
+        raise ValueError("not the canonical PEM encoding")
+    return key
+
+
+def public_pem(key: EllipticCurvePublicKey) -> str:
+    """SubjectPublicKeyInfo in PEM."""
+    from cryptography.hazmat.primitives import serialization
+
+    encoded = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return encoded.decode()
+
+
+def key_id(key: EllipticCurvePublicKey) -> str:
+    """Hex sha256 of SubjectPublicKeyInfo in DER."""
+    from cryptography.hazmat.primitives import serialization
+
+    encoded = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return sha256(encoded).hexdigest()
+
+
+def load_trust(path: Path) -> Trust:
+    """Read one trust file.
+
+    Raises:
+        UsageError: ``no-trust`` when it is missing, ``bad-trust`` when it is not one.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(_MAX_TRUST_BYTES + 1)
+        trust = Trust.from_json(data[:_MAX_TRUST_BYTES])
+        for key in trust.keys:
+            if key_id(public_key(key.public_key)) != key.key_id:
+                raise ValueError(f"key id {key.key_id} is not that of its key")
+    except FileNotFoundError as error:
+        raise UsageError(
+            "no-trust",
+            f"there is no trust file at {path}",
+            why="without pinned keys every signature is a stranger's",
+            todo="run `registry-gate keys init`, or give the trust file of the gate that admits your models",
+        ) from error
+    except (OSError, ValidationError, ValueError) as error:
+        detail = str(error).splitlines()[0]
+        raise UsageError("bad-trust", f"trust file {path} cannot be used: {detail[:200]}") from error
+    return trust
+
+
+def effective_trust(settings: Settings, explicit: Trust | Path | str | None = None) -> Trust:
+    """The trust in force: the argument's or the user's, cut down to the administrator's where there is one.
+
+    Without an administrator's file the user is their own administrator.
+    """
+    if not settings.administrator_trust.exists():
+        return _chosen(settings, explicit)
+    ceiling = load_trust(settings.administrator_trust)
+    if explicit is None and not settings.trust.exists():
+        return ceiling
+    return narrowed(ceiling, _chosen(settings, explicit))
+
+
+def narrowed(ceiling: Trust, wanted: Trust) -> Trust:
+    """What both accept.
+
+    Raises:
+        UsageError: ``trust-conflict`` when they name different verifiers.
+    """
+    if ceiling.verifier != wanted.verifier:
+        raise UsageError(
+            "trust-conflict",
+            f"the trust given names verifier {wanted.verifier!r}, the administrator's {ceiling.verifier!r}",
+            why="a user's trust can only narrow the administrator's",
+            todo="leave the argument out, or ask the administrator",
+        )
+    return Trust(
+        verifier=ceiling.verifier,
+        keys=tuple(key for key in ceiling.keys if key in wanted.keys),
+        policies=tuple(digest for digest in ceiling.policies if digest in wanted.policies),
+    )
+
+
+def save_trust(path: Path, trust: Trust) -> None:
+    """Replace a trust file in one step; a kill leaves the old one or the new one."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".trust-")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(trust.model_dump_json(indent=2) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def trust_policy(settings: Settings, digest: str) -> Trust:
+    """Accept one more policy digest in the user's trust file; returns the new trust.
+
+    Raises:
+        UsageError: ``bad-policy-digest``.
+    """
+    trust = load_trust(settings.trust)
+    try:
+        widened = Trust(
+            verifier=trust.verifier,
+            keys=trust.keys,
+            policies=tuple(dict.fromkeys((*trust.policies, digest))),
+        )
+    except ValidationError as error:
+        raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not 'sha256:' and 64 hex digits") from error
+    save_trust(settings.trust, widened)
+    return widened
+
+
+def _chosen(settings: Settings, explicit: Trust | Path | str | None) -> Trust:
+    if isinstance(explicit, Trust):
+        return explicit
+    return load_trust(settings.trust if explicit is None else Path(explicit))

@@ -1,0 +1,3 @@
+"""The gate's own version, written into everything it signs."""
+
+VERSION = "0.1.0"
