@@ -1,0 +1,65 @@
+"""Characters that look like ASCII ones but do not become them under NFKC, by code point.
+
+Cyrillic, Greek, Armenian, Cherokee, small capitals, letters with strokes, dashes and slashes: a selection of
+Unicode's confusables (UTS 39) for ids in Latin letters. Written as escapes, because on paper nobody can tell
+them apart.
+"""
+
+from __future__ import annotations
+
+_LOOKALIKES = {
+    "a": "\u0430\u03b1\u0251",
+    "b": "\u042c\u0185\u13cf\u0184",
+    "c": "\u0441\u03f2\u1d04\u217d",
+    "d": "\u0501\u0257\u0111\u217e",
+    "e": "\u0435\u04bd\u0454\u03b5",
+    "f": "\u017f\u0192\u1e9d",
+    "g": "\u0261\u0581\u011f",
+    "h": "\u04bb\u0570",
+    "i": "\u0456\u0131\u0269\u03b9\u0399\u026a",
+    "j": "\u0458\u03f3",
+    "k": "\u043a\u03ba\u0138",
+    "l": "\u04cf\u01c0\u0142\u217c",
+    "m": "\u043c\u217f",
+    "n": "\u0578\u057c\u03b7",
+    "o": "\u043e\u03bf\u0585\u03c3\u00f8\u043e",
+    "p": "\u0440\u03c1",
+    "q": "\u051b\u0563",
+    "r": "\u0433\u1d26\u027e",
+    "s": "\u0455\ua731",
+    "t": "\u0442\u03c4\u0167",
+    "u": "\u057d\u03c5\u028b\u0446\u00b5",
+    "v": "\u0475\u03bd\u1d20",
+    "w": "\u051d\u03c9\u026f\u0448\u1d21",
+    "x": "\u0445\u03c7\u00d7",
+    "y": "\u0443\u04af\u03b3\u028f",
+    "z": "\u1d22\u0290",
+    "A": "\u0410\u0391\u13aa",
+    "B": "\u0412\u0392\u13f4",
+    "C": "\u0421\u03f9\u13df",
+    "D": "\u13a0",
+    "E": "\u0415\u0395\u13ac",
+    "F": "\u03dc",
+    "G": "\u050c\u13c0",
+    "H": "\u041d\u0397\u13bb",
+    "I": "\u0406\u04c0\u0399",
+    "J": "\u0408\u13ab",
+    "K": "\u041a\u039a\u13e6",
+    "L": "\u13de",
+    "M": "\u041c\u039c\u13b7",
+    "N": "\u039d",
+    "O": "\u041e\u039f\u0555",
+    "P": "\u0420\u03a1\u13e2",
+    "Q": "\u051a",
+    "S": "\u0405\u054f\u13da",
+    "T": "\u0422\u03a4\u13a2",
+    "V": "\u0474\u13d9",
+    "W": "\u051c\u13b3",
+    "X": "\u0425\u03a7",
+    "Y": "\u0423\u03a5\u04ae",
+    "Z": "\u0396\u13c3",
+    "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\u2043\u02d7",
+    "/": "\u2215\u2044\u2571",
+    ".": "\u2024\u3002",
+}
+CONFUSABLES = {char: plain for plain, chars in _LOOKALIKES.items() for char in chars}
