@@ -44,9 +44,11 @@ def endpoint_allowed(endpoint: str, endpoints: tuple[str, ...]) -> bool:
         endpoint: ``https://host[:port]``, nothing after it; an endpoint with a path is nobody's origin.
         endpoints: the policy's list; ``loopback`` in it stands for every plain-http loopback origin.
     """
-    parts = urlsplit(endpoint)
     origin = origin_of(endpoint)
-    if origin is None or parts.path.strip("/") or parts.query or parts.fragment:
+    if origin is None:
+        return False
+    parts = urlsplit(endpoint)
+    if parts.path.strip("/") or parts.query or parts.fragment:
         return False
     if LOOPBACK in endpoints and origin.scheme == "http" and origin.is_loopback:
         return True

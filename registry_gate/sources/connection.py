@@ -1,5 +1,4 @@
-"""One endpoint, spoken to through huggingface_hub's own session: bounded answers, no implicit token, no
-redirect to where it should not lead.
+"""One endpoint, spoken to through huggingface_hub's session: bounded answers, no token it was not given.
 
 Of huggingface_hub only ``get_session`` is used, which 1.x and 2.x share; so its configured proxies,
 certificates and offline switch hold here. The two major versions differ in transport, whose exceptions are
@@ -20,16 +19,16 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 from urllib.parse import urljoin
 
-from registry_gate.errors import Error, FetchError
+from registry_gate.errors import FetchError
 from registry_gate.origin import Origin, origin_of
 from registry_gate.sources.guard import quoted
+from registry_gate.sources.status import TransientError, elsewhere, refuse_status
 from registry_gate.version import VERSION
 
 _MAX_DOCUMENT_BYTES = 64 * 1024 * 1024
 _MAX_DOCUMENT_SECONDS = 300
 _MAX_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
-_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 _NEXT = re.compile(r'<([^<>]+)>\s*;\s*rel="?next"?')
 Result = TypeVar("Result")
 
@@ -55,19 +54,6 @@ class Streamed(Protocol):
 
     def close(self) -> None:
         """Give the connection back."""
-
-
-class TransientError(FetchError):
-    """A failure that may pass: the connection broke, or the server said "later"."""
-
-    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
-        super().__init__(
-            "fetch-failed",
-            f"fetch failed, not admitted: {message}",
-            why="what was not read was not examined",
-            todo="try again; if it persists, check the network and the endpoint",
-        )
-        self.retry_after = retry_after
 
 
 @dataclass(frozen=True)
@@ -119,8 +105,8 @@ class HubConnection:
         """Read one JSON answer, of bounded size, in bounded time.
 
         Raises:
-            FetchError: with the codes of :func:`refusal_of_status`, ``answer-too-large``,
-                ``redirected-elsewhere`` or ``fetch-failed``.
+            FetchError: ``answer-too-large``, ``redirected-elsewhere``, ``fetch-failed``, or a code of
+                :func:`~registry_gate.sources.status.refuse_status`.
         """
         return self.insist(lambda: self._document(url))
 
@@ -140,16 +126,16 @@ class HubConnection:
         match = _NEXT.search(headers.get("link", ""))
         if match is None:
             return None
-        url = urljoin(self.endpoint + "/", match[1])
+        url: str = urljoin(self.endpoint + "/", match[1])
         if origin_of(url) != self._origin:
-            raise _elsewhere(url)
+            raise elsewhere(url)
         return url
 
     @contextmanager
-    def open(
-        self, url: str, *, offset: int = 0, follow_elsewhere: bool = True
-    ) -> Iterator[Streamed]:
-        """Send one GET, follow its redirects, and yield the response whose status is 200 or 206.
+    def open(self, url: str, *, offset: int = 0, follow_elsewhere: bool = True) -> Iterator[Streamed]:
+        """Send one GET, follow its redirects, and yield the response.
+
+        Its status is 200 or 206, or 416 where ``offset`` lies behind the end of what is served.
 
         Args:
             url: on this endpoint.
@@ -168,7 +154,9 @@ class HubConnection:
                 url = self._redirect(url, response.headers, follow_elsewhere=follow_elsewhere)
                 response.close()
                 response = self._send(url, offset)
-            refuse_status(response, url)
+            # past the end of a resumed file: the caller knows what that means
+            if not (offset and response.status_code == 416):
+                refuse_status(response.status_code, response.headers, url)
             yield response
         finally:
             response.close()
@@ -177,9 +165,9 @@ class HubConnection:
         target = urljoin(url, headers.get("location", ""))
         origin = origin_of(target)
         if origin is None or self._origin is None:
-            raise _elsewhere(target)
+            raise elsewhere(target)
         if origin != self._origin and not (follow_elsewhere and _may_lead(self._origin, origin)):
-            raise _elsewhere(target)
+            raise elsewhere(target)
         return target
 
     def _send(self, url: str, offset: int) -> Streamed:
@@ -205,7 +193,9 @@ class HubConnection:
                 why="nothing can be read from a hub, and no cached copy is ever used instead",
                 todo="unset HF_HUB_OFFLINE, or admit a local folder",
             ) from error
-        except Exception as error:  # noqa: BLE001, RUF100 - the transport's exceptions differ by major version
+        except (
+            Exception
+        ) as error:  # the transport's own exceptions differ by major version; all mean the same
             raise _broken(error) from error
         return response
 
@@ -219,69 +209,18 @@ def chunks_of(response: Streamed) -> Iterator[bytes]:
     """
     if response.headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise FetchError(
-            "unexpected-encoding", "fetch failed, not admitted: the server compresses what was asked for plain"
+            "unexpected-encoding",
+            "fetch failed, not admitted: the server compresses what was asked for plain",
         )
     stream = response.iter_raw()
     while True:
         try:
             chunk = next(stream, None)
-        except Exception as error:  # noqa: BLE001, RUF100 - see _send
+        except Exception as error:  # as in _send
             raise _broken(error) from error
         if chunk is None:
             return
         yield chunk
-
-
-def refuse_status(response: Streamed, url: str) -> None:
-    """Turn any status but success into an error with a stable code.
-
-    Raises:
-        TransientError: 408, 425, 429 and the passing kinds of 5xx.
-        FetchError: ``repository-not-found``, ``revision-not-found``, ``file-not-found``,
-            ``repository-gated``, ``repository-disabled``, ``fetch-refused``.
-    """
-    status = response.status_code
-    if status in (200, 206):
-        return
-    if status in _TRANSIENT:
-        raise TransientError(f"status {status} for {quoted(url)}", retry_after=_retry_after(response.headers))
-    said = response.headers.get("x-error-code", "")
-    if "disabled" in response.headers.get("x-error-message", "").lower():
-        said = "Disabled"
-    if said not in _SAID:
-        said = "RepoNotFound" if status == 401 else ""
-    code, message, todo = _SAID.get(said, ("fetch-refused", f"status {status}", "check the id and the token"))
-    raise FetchError(code, f"fetch failed, not admitted: {message} ({quoted(url)})", todo=todo)
-
-
-_SAID = {
-    "RepoNotFound": (
-        "repository-not-found",
-        "there is no such repository, or it is private",
-        "check the spelling; give a token if the repository is private",
-    ),
-    "RevisionNotFound": (
-        "revision-not-found",
-        "the repository has no such revision",
-        "check the branch, tag or commit",
-    ),
-    "EntryNotFound": (
-        "file-not-found",
-        "a listed file cannot be fetched",
-        "try again; the repository may have changed",
-    ),
-    "GatedRepo": (
-        "repository-gated",
-        "the repository is gated",
-        "accept its conditions on its page and give a token of that account",
-    ),
-    "Disabled": ("repository-disabled", "the hub has disabled the repository", "ask the hub why"),
-}
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("retry-after", "").strip()
-    return float(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def _count(headers: Mapping[str, str]) -> int | None:
@@ -300,15 +239,5 @@ def _may_lead(home: Origin, target: Origin) -> bool:
     return public and (target.scheme == "https" or home.scheme == "http")
 
 
-def _elsewhere(url: str) -> FetchError:
-    return FetchError(
-        "redirected-elsewhere",
-        f"fetch failed, not admitted: the endpoint leads to {quoted(url)}",
-        why="only the endpoint that the policy lists speaks for a repository",
-    )
-
-
-def _broken(error: Exception) -> Error:
-    if isinstance(error, Error):
-        return error
+def _broken(error: Exception) -> TransientError:
     return TransientError(f"{type(error).__name__}: {quoted(str(error))}")

@@ -12,8 +12,9 @@ from pathlib import Path
 from registry_gate.candidate import FileRecord, SnapshotFile
 from registry_gate.errors import FetchError, Refused
 from registry_gate.progress import Progress
-from registry_gate.sources.connection import HubConnection, Streamed, TransientError, chunks_of
+from registry_gate.sources.connection import HubConnection, Streamed, chunks_of
 from registry_gate.sources.guard import quoted
+from registry_gate.sources.status import TransientError
 from registry_gate.sources.writing import Copy, differ
 
 _PARALLEL = 4
@@ -70,16 +71,15 @@ def download_all(
 
     with ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="fetch") as pool:
         # the largest first, so that no thread is left alone with it at the end
-        futures = {
-            file.path: pool.submit(fetch, file) for file in sorted(files, key=lambda file: -file.size)
-        }
+        futures = {file.path: pool.submit(fetch, file) for file in sorted(files, key=lambda file: -file.size)}
         try:
             finished, _ = wait(futures.values(), return_when=FIRST_EXCEPTION)
         finally:
             connection.stopped.set()
             for future in futures.values():
                 future.cancel()
-    failures = [error for future in finished if (error := future.exception()) is not None]
+    ended = [*finished, *(future for future in futures.values() if not future.cancelled())]
+    failures = [error for future in ended if (error := future.exception()) is not None]
     # a refusal says more than the broken connections that came of calling the others off
     for failure in sorted(failures, key=lambda error: not isinstance(error, Refused)):
         raise failure
@@ -117,10 +117,10 @@ def download(
             connection.pause(tried, failure)
 
 
-def _receive(
-    connection: HubConnection, url: str, copy: Copy, tally: Tally, deadline: float
-) -> None:
+def _receive(connection: HubConnection, url: str, copy: Copy, tally: Tally, deadline: float) -> None:
     with connection.open(url, offset=copy.received) as response:
+        if response.status_code == 416:
+            raise differ(copy.stated, f"the source holds no more than {copy.received} bytes of it")
         if copy.received and not _resumes(response, copy.received):
             tally.add(-copy.received)
             copy.restart()

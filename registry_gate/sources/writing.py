@@ -1,4 +1,4 @@
-"""Writing a candidate's bytes: into a private folder, exclusively, hashed on the way, never past their size."""
+"""Writing a candidate's bytes: private, exclusive, hashed on the way, never past the stated size."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Copy:
     """
 
     def __init__(self, root: Path, stated: FileRecord) -> None:
-        self._stated = stated
+        self.stated = stated
         self._path = root / stated.path
         self._descriptor = -1
         self.restart()
@@ -90,8 +90,8 @@ class Copy:
         """Forget what was received: the source cannot resume."""
         self.received = 0
         self._sha256 = hashlib.sha256()
-        header = b"blob %d\0" % self._stated.size
-        self._blob = None if self._stated.sha256 else hashlib.sha1(header, usedforsecurity=False)
+        header = b"blob %d\0" % self.stated.size
+        self._blob = None if self.stated.sha256 else hashlib.sha1(header, usedforsecurity=False)
         if self._descriptor >= 0:
             os.ftruncate(self._descriptor, 0)
             os.lseek(self._descriptor, 0, os.SEEK_SET)
@@ -103,7 +103,7 @@ class Copy:
             Refused: ``stream-longer-than-stated``.
             ToolError: ``cannot-write``.
         """
-        if self.received + len(chunk) > self._stated.size:
+        if self.received + len(chunk) > self.stated.size:
             raise self.too_long()
         try:
             left = memoryview(chunk)
@@ -120,7 +120,7 @@ class Copy:
         """The refusal of a stream that goes on after its stated size."""
         return Refused(
             "stream-longer-than-stated",
-            f"{quoted(self._stated.path)}: more than the {self._stated.size} bytes stated",
+            f"{quoted(self.stated.path)}: more than the {self.stated.size} bytes stated",
             why="the source states one thing and sends another",
         )
 
@@ -130,7 +130,7 @@ class Copy:
         Raises:
             Refused: ``bytes-differ-from-listing``.
         """
-        stated, digest = self._stated, self._sha256.hexdigest()
+        stated, digest = self.stated, self._sha256.hexdigest()
         if self.received != stated.size:
             raise differ(stated, f"{stated.size} bytes stated, {self.received} came")
         if stated.sha256 is not None and digest != stated.sha256:

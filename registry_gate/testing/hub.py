@@ -134,6 +134,22 @@ class LoopbackHub:
         """Redirect (302) file requests of a repository to ``to`` + path, as the hub does to its CDN."""
         self._state.file_redirects[model_id] = to
 
+    def redirect_api(self, model_id: str, to: str) -> None:
+        """Redirect (307) API requests of a repository to ``to`` + path: another origin, as takeovers do."""
+        self._state.api_redirects[model_id] = to
+
+    def add_ref(self, model_id: str, name: str, commit: str) -> None:
+        """Let a branch, tag or anything else stand for a commit."""
+        self._state.repositories[model_id].refs[name] = commit
+
+    def next_pages_at(self, url: str) -> None:
+        """Let ``Link: rel="next"`` lead to another origin."""
+        self._state.next_origin = url
+
+    def ignore_ranges(self) -> None:
+        """Answer range requests with the whole file and status 200, as servers may."""
+        self._state.ranges = False
+
     def close_endpoint(self, word: str) -> None:
         """Answer 404 to every API request whose path holds a word, as hubs of less ability do."""
         self._state.closed.add(word)

@@ -1,4 +1,4 @@
-"""``python -m registry_gate.testing.hub FOLDER``: serve the repositories ``FOLDER/org/name`` until interrupted."""
+"""``python -m registry_gate.testing.hub FOLDER``: serve the repositories ``FOLDER/org/name``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ def main(arguments: list[str]) -> int:
     Args:
         arguments: the command line without the program's name.
     """
-    parser = argparse.ArgumentParser(prog="python -m registry_gate.testing.hub", description=main.__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m registry_gate.testing.hub",
+        description="Serve FOLDER/org/name as a hub on this machine until interrupted.",
+    )
     parser.add_argument("folder", type=Path, help="holds org/name folders, one a repository")
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes any free port")
     options = parser.parse_args(arguments)

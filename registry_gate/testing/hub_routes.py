@@ -44,6 +44,8 @@ def _model(state: HubState, seen: Seen, segments: list[str], query: Query, body:
     if model_id in state.renamed:
         target = seen.target.replace("/".join(raw_id), quote(state.renamed[model_id]), 1)
         return Reply(307, {"Location": target})
+    if model_id in state.api_redirects and seen.target.startswith("/api/"):
+        return Reply(307, {"Location": state.api_redirects[model_id] + seen.target})
     repository = state.repositories.get(model_id)
     if repository is None or (repository.metadata.private and not _opens(state, seen)):
         return error_reply(404 if _opens(state, seen) else 401, "RepoNotFound", "Repository not found")
@@ -121,7 +123,8 @@ def _paged(state: HubState, seen: Seen, entries: list[hub_answers.Answer], query
         parts = urlsplit(seen.target)
         kept = "&".join(item for item in parts.query.split("&") if item and not item.startswith("cursor="))
         target = f"{parts.path}?{kept}{'&' if kept else ''}cursor={start + size}"
-        headers["Link"] = f'<http://{seen.headers["host"]}{target}>; rel="next"'
+        origin = state.next_origin or f"http://{seen.headers['host']}"
+        headers["Link"] = f'<{origin}{target}>; rel="next"'
     return json_reply(page, headers)
 
 
@@ -143,4 +146,4 @@ def _file(state: HubState, seen: Seen, repository: Repository, commit: Commit, p
     tamper = state.tampers.get((repository.model_id, path))
     if tamper is not None and tamper.encoding:
         headers["Content-Encoding"] = tamper.encoding
-    return Reply(200, headers, Content.of(blob, tamper), ranges=True)
+    return Reply(200, headers, Content.of(blob, tamper), ranges=state.ranges)

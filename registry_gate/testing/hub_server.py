@@ -140,10 +140,10 @@ class HubConversation(BaseHTTPRequestHandler):
         breaks = failure.breaks_after if failure else None
         end = stop if breaks is None else min(stop, start + breaks)
         file = content.plain_file
-        if file is not None:
+        if file is not None and end > start:
             self.wfile.flush()
             with file.open("rb") as opened:
-                self.connection.sendfile(opened, offset=start, count=end - start or None)
+                self.connection.sendfile(opened, offset=start, count=end - start)
         else:
             for chunk in content.chunks(start, end):
                 self.wfile.write(chunk)

@@ -32,7 +32,7 @@ _CHUNK = 1024 * 1024
 class RepoMetadata:
     """What the hub says of a repository besides its files; the fields of the hub's own JSON.
 
-    ``scan`` maps a path to the hub's scan status of it (``safe``, ``unsafe``, ``suspicious``, ``queued``, ...);
+    ``scan`` maps a path to the hub's scan status of it (``safe``, ``unsafe``, ``suspicious``, ``queued``...);
     ``scans_done`` None leaves the repository's scan summary out of the answer.
     """
 

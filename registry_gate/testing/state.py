@@ -27,6 +27,9 @@ class HubState:
     said_ids: dict[str, str] = field(default_factory=dict)
     renamed: dict[str, str] = field(default_factory=dict)
     file_redirects: dict[str, str] = field(default_factory=dict)
+    api_redirects: dict[str, str] = field(default_factory=dict)
+    next_origin: str | None = None
+    ranges: bool = True
     closed: set[str] = field(default_factory=set)
     seen: list[Seen] = field(default_factory=list)
 
