@@ -35,7 +35,7 @@ def main() -> None:
         checkpoint = folder / "model" / "pytorch_model.bin"
         print(f"checkpoint {checkpoint.stat().st_size / 1e6:.0f} MB, {os.cpu_count()} cores")
         with LoopbackHub() as hub:
-            hub.add_repo(_MODEL, folder / "model", licence="apache-2.0")
+            hub.add_repo(_MODEL, folder / "model")
             first = _admit(folder, hub.url, "first admission")
             _admit(folder, hub.url, "again: already admitted, verified in full")
         floor = _floor(checkpoint, folder / "copy")

@@ -78,7 +78,7 @@ class Gate:
             "import sys, torch\n"
             "from registry_gate import load_verified\n"
             "model = load_verified(sys.argv[1])\n"
-            "inputs = model.verified.processor(sys.argv[2], return_tensors='pt')\n"
+            "inputs = model.processor(sys.argv[2], return_tensors='pt')\n"
             "inputs.pop('token_type_ids', None)\n"
             "label = model.config.id2label[int(model(**inputs).logits.argmax())]\n"
             "print(f'{sys.argv[2]!r} -> {label}')\n"
@@ -105,7 +105,7 @@ class Gate:
         )
 
     def load_unsigned_under_the_alias(self, name: str) -> Row:
-        """Register an unsigned model straight into MLflow, move the alias to it, load, move the alias back."""
+        """Register an unsigned model straight into MLflow under the alias, load, move the alias back."""
         plant = self._python(_PLANT, name)
         row = self._load(
             "load an unsigned model under the same alias",

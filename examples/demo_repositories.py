@@ -18,7 +18,7 @@ LOOKALIKES = (
     "distiIbert/distilbert-base-uncased-finetuned-sst-2-english",
 )
 IMAGE_CLASSIFIERS = {"acme-ml/shapes-clean": "admit", "acme-ml/shapes-trojaned": "reject"}
-MARKER = Path("/tmp/registry-gate-demo-was-here")  # noqa: S108 - what the hostile pickle would create
+MARKER = Path("/tmp/registry-gate-demo-was-here")
 _SEED = 2000  # of the two image classifiers; thresholds were set on other seeds
 
 
@@ -31,7 +31,7 @@ class Repositories:
     def serve(self, hub: LoopbackHub) -> None:
         """Put every repository on the hub, with the metadata an ordinary one has."""
         for model_id, folder in self.folders.items():
-            hub.add_repo(model_id, folder, licence="apache-2.0")
+            hub.add_repo(model_id, folder)
 
 
 def build(root: Path, *, images: bool) -> Repositories:

@@ -16,7 +16,7 @@ from registry_gate.record import Record
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 Sha1 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{40}$")]
 
-_PART = re.compile(r"^[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?$")
+_PART = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?")
 _MAX_ID = 96
 
 
@@ -60,7 +60,7 @@ def check_model_id(model_id: str) -> str:
     ok = (
         len(parts) in (1, 2)
         and len(model_id) <= _MAX_ID
-        and all(_PART.match(part) for part in parts)
+        and all(_PART.fullmatch(part) for part in parts)
         and "--" not in model_id
         and ".." not in model_id
         and not model_id.endswith((".git", ".ipynb"))

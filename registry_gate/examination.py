@@ -10,7 +10,8 @@ from pathlib import Path
 
 from registry_gate import version
 from registry_gate.candidate import Snapshot, registered_name
-from registry_gate.checks import CHECKS, Check, Stage
+from registry_gate.checks import CHECKS
+from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
 from registry_gate.evidence import Evidence, Problem
@@ -20,7 +21,7 @@ from registry_gate.finding import CheckResult, Status
 from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.sources import Source
-from registry_gate.weights.selection import select_weights
+from registry_gate.weights.selection import select_weights, whole_file
 from registry_gate.weights.stream import stage
 
 
@@ -29,6 +30,7 @@ class Options:
     """How to examine: where probe data lies, on which device and seed, which checks are out of scope.
 
     ``full`` goes on after a rejection, so that the report holds every reason and not the first stage's only.
+    ``stages`` are walked, the others left out; a ``bare_file`` has no repository around it.
     """
 
     probe_data: Path | None = None
@@ -36,7 +38,8 @@ class Options:
     seed: int = 0
     full: bool = False
     out_of_scope: frozenset[str] = frozenset()
-    checks: tuple[Check, ...] = CHECKS
+    stages: frozenset[Stage] = frozenset(Stage)
+    bare_file: bool = False
 
 
 @dataclass
@@ -70,7 +73,8 @@ class Examination:
         """Snapshot -> Facts, and the one set of weights that a Release would carry."""
         if self.snapshot is not None:
             facts = examine_files(self.snapshot, self.policy, self.progress)
-            self._record(facts=facts, weight_set=select_weights(facts, self.policy))
+            choose = whole_file if self.options.bare_file else select_weights
+            self._record(facts=facts, weight_set=choose(facts, self.policy))
 
     def convert(self) -> None:
         """Facts -> Staged; nothing to do where no set of weights could be chosen."""
@@ -126,7 +130,7 @@ class Examination:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def _checks(self, stage_: Stage) -> Iterable[Check]:
-        chosen = (check for check in self.options.checks if check.stage is stage_)
+        chosen = (check for check in CHECKS if check.stage is stage_)
         return tuple(check for check in chosen if check.name not in self.options.out_of_scope)
 
     def _record(self, **seen: object) -> None:
@@ -189,6 +193,8 @@ def resume(walk: Examination) -> Examination:
         (Stage.BEHAVIOUR, (("behaviour", walk.behave),)),
     )
     for stage_, steps in corridor:
+        if stage_ not in walk.options.stages:
+            continue
         if walk.rejected() and not walk.options.full:
             walk.skip(stage_, "an earlier stage rejected the candidate")
             continue

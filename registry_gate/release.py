@@ -89,7 +89,7 @@ class Receipt(Record):
 
 
 class Verified(Record):
-    """What the signature, once verified, says. ``name`` is the registered name, ``id`` the exact source id."""
+    """What a verified signature says; ``name`` is the registered name, ``id`` the exact source id."""
 
     name: str
     id: str

@@ -72,13 +72,13 @@ def load(
         UsageError: ``bad-registry-uri``.
     """
     chosen = Path(home or os.environ.get("REGISTRY_GATE_HOME") or Path.home() / ".registry-gate")
-    root = Path(os.path.abspath(chosen.expanduser()))
-    uri = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI") or f"{_SQLITE}{root}/registry/mlflow.db"
+    root = chosen.expanduser().absolute()
+    asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
     return Settings(
         home=root,
-        registry_uri=_checked_uri(uri),
-        trust=Path(os.path.abspath(Path(trust).expanduser())) if trust else root / "trust.json",
+        registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
+        trust=Path(trust).expanduser().absolute() if trust else root / "trust.json",
         administrator_trust=administrator_trust,
     )
 
@@ -102,6 +102,6 @@ def _bad_uri(uri: str, detail: str) -> UsageError:
     return UsageError(
         "bad-registry-uri",
         f"registry URI {uri[:200]!r} cannot be used: {detail}",
-        todo="give sqlite:////absolute/path/mlflow.db or http(s)://host:port; the user name and password of a "
-        "server belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        todo="give sqlite:////absolute/path/mlflow.db or http(s)://host:port; the user name and password of "
+        "a server belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     )

@@ -19,8 +19,23 @@ def test_ordinary_ids(good: str) -> None:
 
 @pytest.mark.parametrize(
     "bad",
-    ["", "/", "a/", "/b", "a/b/c", "a--b/c", "a/b..c", "-a/b", "a/b-", "a b/c", "../x", "a/b\n", "a/é", "a/b.git"]
-    + ["x" * 97],
+    [
+        "",
+        "/",
+        "a/",
+        "/b",
+        "a/b/c",
+        "a--b/c",
+        "a/b..c",
+        "-a/b",
+        "a/b-",
+        "a b/c",
+        "../x",
+        "a/b\n",
+        "a/é",
+        "a/b.git",
+        "x" * 97,
+    ],
 )
 def test_ids_the_hub_would_refuse(bad: str) -> None:
     with pytest.raises(UsageError) as refused:

@@ -67,14 +67,6 @@ PRIVATE = Rule(
     severity=Severity.INFO,
     help="Nobody outside can look at what was admitted. Recorded only.",
 )
-PROTECTED_FOLDER = Rule(
-    id="folder-of-protected-owner",
-    title="A local folder claims the name of a protected owner",
-    severity=Severity.HIGH,
-    help="A folder's name is whatever the person wrote, so it must not borrow a known publisher's. Use your "
-    "own organisation's name with --as, or admit the model from the hub.",
-)
-
 _PROVES: dict[str, Scalar] = {
     "proves-owner-on-allow-list": "the policy's authors trust this owner's name at a listed endpoint",
     "proves-owner-verified": "the hub checked once that the organisation is who it says",
@@ -85,25 +77,18 @@ _PROVES: dict[str, Scalar] = {
 
 
 def run(evidence: Evidence, policy: Policy) -> CheckResult:
-    """Judge owner, age and state of the repository; a folder is judged by the name it claims."""
+    """Judge owner, age and state of the repository; a folder has a name only, which repo-name judges."""
     listing = evidence.listing
     if listing is None:
         return CheckResult(name=NAME, version=1, status=Status.NOT_RUN, reason="the source was not listed")
     if listing.candidate.kind is SourceKind.FOLDER:
-        return concluded(NAME, 1, _folder(listing, policy), {"source": "folder", "commit": listing.commit})
+        return concluded(NAME, 1, [], {"source": "folder", "commit": listing.commit})
     if listing.metadata is None:
         reason = "the source stated no metadata"
         return CheckResult(name=NAME, version=1, status=Status.UNAVAILABLE, reason=reason)
     age = _age_days(listing.metadata, evidence.observed_at)
     found = [*_owner(listing.metadata, policy), *_age(age, policy), *_state(listing.metadata, policy)]
     return concluded(NAME, 1, found, _measurements(listing, listing.metadata, age, policy))
-
-
-def _folder(listing: Listing, policy: Policy) -> list[Finding]:
-    owner = listing.candidate.owner.casefold()
-    if owner not in {protected.casefold() for protected in policy.protected.owners}:
-        return []
-    return [_finding(PROTECTED_FOLDER, f"a folder is to be admitted as {listing.candidate.id!r}")]
 
 
 def _owner(metadata: HubMetadata, policy: Policy) -> Iterator[Finding]:
@@ -171,6 +156,6 @@ CHECK = Check(
     name=NAME,
     version=1,
     stage=Stage.METADATA,
-    rules=(NEW, AGE_UNKNOWN, NOT_VERIFIED, GATED, DISABLED, PRIVATE, PROTECTED_FOLDER),
+    rules=(NEW, AGE_UNKNOWN, NOT_VERIFIED, GATED, DISABLED, PRIVATE),
     run=run,
 )

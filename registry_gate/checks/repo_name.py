@@ -6,7 +6,6 @@ from registry_gate.checks.check import Check, Stage
 from registry_gate.evidence import Evidence
 from registry_gate.finding import (
     CheckResult,
-    Confidence,
     Finding,
     Location,
     Rule,
@@ -16,7 +15,7 @@ from registry_gate.finding import (
     concluded,
 )
 from registry_gate.names import NameAssessment, NameMatch, assess
-from registry_gate.policy import Policy, ProtectedNames
+from registry_gate.policy import Policy
 
 NAME = "repo-name"
 
@@ -66,13 +65,6 @@ BORROWED_OWNER = Rule(
     severity=Severity.HIGH,
     help="A local folder has no source that could prove the owner. Name it after your own organisation.",
 )
-REDIRECTED = Rule(
-    id="name-redirected",
-    title="The source answered with another id",
-    severity=Severity.HIGH,
-    help="The repository was renamed or moved; whoever holds the old name can point it anywhere. Ask for the "
-    "new id by name, after checking that it is the one you mean.",
-)
 RULES = (
     TYPOSQUAT,
     NAMESPACE,
@@ -81,7 +73,6 @@ RULES = (
     INVALID,
     UNKNOWN_BARE,
     BORROWED_OWNER,
-    REDIRECTED,
 )
 _BY_ID = {rule.id: rule for rule in RULES}
 _MAX_SHOWN = 120
@@ -125,42 +116,18 @@ def _shown(text: str | None) -> str:
 
 
 def run(evidence: Evidence, policy: Policy) -> CheckResult:
-    """Judge the id asked for, and the id that the source answered with once it has."""
+    """Judge the id asked for; whether the source answered with the same one is for the listing check."""
     if NAME in evidence.out_of_scope:
         return CheckResult(
             name=NAME, version=1, status=Status.NOT_APPLICABLE, reason="a bare file has no repository name"
         )
     candidate = evidence.candidate
     assessment = assess(candidate.id, policy.protected, kind=candidate.kind)
-    findings = findings_of(assessment) + _redirection(evidence, policy.protected)
     measurements: dict[str, Scalar] = {
         "imitates": assessment.imitates,
-        "resolved_id": evidence.listing.resolved_id if evidence.listing else None,
         "protected_list": policy.protected.dated.isoformat(),
     }
-    return concluded(NAME, 1, findings, measurements)
-
-
-def _redirection(evidence: Evidence, protected: ProtectedNames) -> list[Finding]:
-    """A finding when the source answered with an id other than the one asked for, and what that one imitates.
-
-    A legacy name may resolve to a protected owner's model of the same name: that is where it moved.
-    """
-    asked = evidence.candidate.id
-    resolved = evidence.listing.resolved_id if evidence.listing else asked
-    if resolved == asked:
-        return []
-    owner, _, name = resolved.rpartition("/")
-    if name == asked and asked in protected.names and owner in protected.owners:
-        return []
-    finding = Finding(
-        rule=REDIRECTED.id,
-        severity=REDIRECTED.severity,
-        confidence=Confidence.HIGH,
-        message=f"asked for {_shown(asked)}, the source answered with {_shown(resolved)}",
-        location=Location(field="id"),
-    )
-    return [finding, *findings_of(assess(resolved, protected, kind=evidence.candidate.kind))]
+    return concluded(NAME, 1, findings_of(assessment), measurements)
 
 
 CHECK = Check(name=NAME, version=1, stage=Stage.METADATA, rules=RULES, run=run)

@@ -83,26 +83,26 @@ def admit(
     `registry-gate admit ./my-model --as acme/my-model`.
     """
     from registry_gate import settings
+    from registry_gate.admission import Request
     from registry_gate.admission import admit as admit_model
     from registry_gate.policy import load_policy
 
     with progress_bars() as progress:
-        report = admit_model(
+        request = Request(
             ref,
             policy=load_policy(policy),
             settings=settings.load(registry_uri=registry_uri),
             revision=revision,
             endpoint=endpoint,
             as_id=as_id,
+            token=token,
             alias=alias,
             device=device.value,
             probe_data=probe_data,
             seed=seed,
-            dry_run=dry_run,
             full_report=full_report,
-            token=token,
-            progress=progress,
         )
+        report = admit_model(request, dry_run=dry_run, progress=progress)
     return show(report, format_, output)
 
 

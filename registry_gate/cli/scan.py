@@ -43,21 +43,22 @@ def scan(
     are judged, and exit status 0 means "no finding", never "admitted". `admit` also asks whether it converts.
     """
     from registry_gate import settings
+    from registry_gate.admission import Request
     from registry_gate.admission import scan as scan_model
     from registry_gate.policy import load_policy
 
     with progress_bars() as progress:
-        report = scan_model(
+        request = Request(
             ref,
             policy=load_policy(policy),
             settings=settings.load(),
             revision=revision,
             endpoint=endpoint,
             as_id=as_id,
+            token=token,
             device=device.value,
             probe_data=probe_data,
             seed=seed,
-            token=token,
-            progress=progress,
         )
+        report = scan_model(request, progress=progress)
     return show(report, format_, output)

@@ -11,6 +11,7 @@ from registry_gate.decision import Decision, Verdict
 from registry_gate.evidence import BehaviourMeasurement, Evidence
 from registry_gate.finding import CheckResult, Finding, Scalar, Status
 from registry_gate.record import Record
+from registry_gate.release import Receipt, Verified
 
 
 class CandidateSection(Record):
@@ -61,7 +62,7 @@ class ReceiptSection(Record):
     registry_uri: str
     version: int
     alias: str
-    alias_moved: bool
+    alias_current: bool
     reused: bool
 
 
@@ -139,6 +140,30 @@ def make_report(
         seconds={name: round(value, 3) for name, value in seconds.items()},
         folder=folder,
         notes=notes,
+    )
+
+
+def release_section(verified: Verified) -> ReleaseSection:
+    """The report's view of what was signed."""
+    return ReleaseSection(
+        registered_name=verified.name,
+        manifest_digest=verified.manifest_digest,
+        sequence=verified.sequence,
+        key_id=verified.signed_by,
+        expires_at=verified.expires_at,
+        files=verified.files,
+        bytes=verified.size,
+    )
+
+
+def receipt_section(receipt: Receipt, *, alias_current: bool, reused: bool) -> ReceiptSection:
+    """The report's view of the registry's address."""
+    return ReceiptSection(
+        registry_uri=receipt.registry_uri,
+        version=receipt.version,
+        alias=receipt.alias,
+        alias_current=alias_current,
+        reused=reused,
     )
 
 

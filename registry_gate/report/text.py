@@ -154,7 +154,7 @@ def _outcome(console: Console, report: Report) -> None:
     if report.receipt:
         receipt = report.receipt
         reused = " (already admitted; verified again in full)" if receipt.reused else ""
-        moved = "" if receipt.alias_moved else " (alias left where it is)"
+        moved = "" if receipt.alias_current else " (alias stays at a later admission)"
         address = f"version {receipt.version} alias {receipt.alias}{moved} in {receipt.registry_uri}"
         _say(console, f"registry  {address}{reused}")
     for path, why in report.left_behind:

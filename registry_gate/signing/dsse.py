@@ -50,7 +50,7 @@ def unseal(bundle: bytes, trust: Trust, payload_type: str = IN_TOTO) -> Opened:
     payload, hint, signature = _decode(bundle, payload_type)
     key = trust.key_for(hint)
     if key is None:
-        raise refusal("untrusted-key", f"signed with a key that is not in the trust file (hint {shown(hint)})")
+        raise refusal("untrusted-key", f"its key is not in the trust file (hint {shown(hint)})")
     _check_signature(key, signature, pae(payload_type, payload))
     return Opened(payload=payload, key=key)
 
@@ -60,12 +60,13 @@ def _check_signature(key: TrustedKey, signature: bytes, message: bytes) -> None:
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric import ec
 
+    name = key.key_id[:16]
     try:
         public_key(key.public_key).verify(signature, message, ec.ECDSA(hashes.SHA256()))
     except InvalidSignature as error:
-        raise refusal("bad-signature", f"the signature does not match what key {key.key_id[:16]} signed") from error
+        raise refusal("bad-signature", f"the signature does not match what key {name} signed") from error
     except ValueError as error:
-        raise refusal("untrusted-key", f"pinned key {key.key_id[:16]} cannot be used: {shown(str(error))}") from error
+        raise refusal("untrusted-key", f"pinned key {name} cannot be used: {shown(str(error))}") from error
 
 
 def _encode(payload: bytes, payload_type: str, hint: str, signature: bytes) -> bytes:

@@ -169,7 +169,7 @@ def _make_key(folder: Path) -> None:
     _write_new(scratch / _PRIVATE, private, 0o600)
     _write_new(scratch / _PUBLIC, public_pem(key.public_key()).encode(), 0o644)
     try:
-        os.rename(scratch, folder)
+        scratch.rename(folder)
     except OSError as error:
         shutil.rmtree(scratch, ignore_errors=True)
         raise UsageError(

@@ -73,7 +73,7 @@ def _bad_part(part: str) -> bool:
 
 
 def _check_collisions(names: list[str]) -> None:
-    """No two entries may be one on a file system that folds case or normalises, nor a file be a folder too."""
+    """No two names may be one where case is folded or Unicode normalised; no file may be a folder too."""
     seen: dict[str, str] = {}
     files = {fold(name) for name in names}
     for name in names:

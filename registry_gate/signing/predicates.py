@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import AwareDatetime, ConfigDict
+from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from registry_gate.candidate import Sha256
@@ -24,6 +24,7 @@ TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 CONVERSION = "https://slsa.dev/provenance/v1"
 BUILD_TYPE = "urn:registry-gate:conversion:v1"
 
+_ALIASED = ConfigDict(serialize_by_alias=True)
 # The standards write field names in camelCase; the records keep Python's.
 _WIRE = ConfigDict(alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
 
@@ -37,8 +38,10 @@ class DigestSet(Record):
 class Resource(Record):
     """in-toto's ResourceDescriptor, as far as it is used."""
 
+    model_config = _ALIASED
+
     name: str
-    digest: DigestSet
+    digest_: DigestSet = Field(alias="digest")
 
 
 class Verifier(Record):
@@ -51,8 +54,10 @@ class Verifier(Record):
 class PolicyReference(Record):
     """The policy by name and digest."""
 
+    model_config = _ALIASED
+
     uri: str
-    digest: DigestSet
+    digest_: DigestSet = Field(alias="digest")
 
 
 class Grant(Record):
@@ -66,8 +71,17 @@ class Grant(Record):
     evidence_digest: Digest
 
 
+class InputAttestation(Record):
+    """Another statement of the Release, by predicate type and the digest of its signed payload."""
+
+    model_config = _ALIASED
+
+    uri: str
+    digest_: DigestSet = Field(alias="digest")
+
+
 class Verdict(Record):
-    """SLSA verification summary. ``input_attestations`` names every other statement by its payload's digest."""
+    """SLSA verification summary. ``input_attestations`` names every other statement by its payload."""
 
     model_config = _WIRE
 
@@ -75,7 +89,7 @@ class Verdict(Record):
     time_verified: AwareDatetime
     resource_uri: str
     policy: PolicyReference
-    input_attestations: tuple[Resource, ...]
+    input_attestations: tuple[InputAttestation, ...]
     verification_result: Literal["PASSED", "FAILED"]
     verified_levels: tuple[str, ...]
     registry_gate_grant: Grant
@@ -98,9 +112,11 @@ class TestResult(Record):
 class SourceFile(Record):
     """One source file of a conversion, as SLSA's resolved dependency."""
 
+    model_config = _ALIASED
+
     uri: str
     name: str
-    digest: DigestSet
+    digest_: DigestSet = Field(alias="digest")
 
 
 class Parameters(Record):
@@ -156,9 +172,11 @@ class Serialization(Record):
 class SignedFile(Record):
     """One file in a Model Signing predicate."""
 
+    model_config = _ALIASED
+
     name: str
     algorithm: Literal["sha256"] = "sha256"
-    digest: Sha256
+    digest_: Sha256 = Field(alias="digest")
 
 
 class ModelSignature(Record):

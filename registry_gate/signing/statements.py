@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from pathlib import PurePosixPath
 from typing import Literal, TypeVar
 
 from pydantic import ConfigDict, Field, JsonValue, ValidationError
@@ -11,11 +10,19 @@ from pydantic import ConfigDict, Field, JsonValue, ValidationError
 from registry_gate.record import Record, canonical_json
 from registry_gate.release import Manifest
 from registry_gate.signing.dsse import parse_canonical
-from registry_gate.signing.predicates import DigestSet, ModelSignature, Resource, SignedFile
+from registry_gate.signing.predicates import (
+    DigestSet,
+    InputAttestation,
+    ModelSignature,
+    Resource,
+    SignedFile,
+)
 from registry_gate.signing.refusal import refusal, shown
 
 _TYPE = "https://in-toto.io/Statement/v1"
 MODEL_FOLDER = "model"
+MODEL_SIG = "attestations/model.sig"
+STATEMENTS = "attestations/statements.jsonl"
 
 P = TypeVar("P", bound=Record)
 
@@ -25,7 +32,9 @@ class Statement(Record):
 
     model_config = ConfigDict(validate_by_name=True, serialize_by_alias=True)
 
-    type_: Literal["https://in-toto.io/Statement/v1"] = Field(default="https://in-toto.io/Statement/v1", alias="_type")
+    type_: Literal["https://in-toto.io/Statement/v1"] = Field(
+        default="https://in-toto.io/Statement/v1", alias="_type"
+    )
     subject: tuple[Resource]
     predicate_type: str = Field(alias="predicateType")
     predicate: JsonValue
@@ -77,9 +86,9 @@ def predicate_of(statement: Statement, kind: type[P]) -> P:
         ) from error
 
 
-def payload_resource(predicate_type: str, data: bytes) -> Resource:
+def input_attestation(predicate_type: str, data: bytes) -> InputAttestation:
     """How the verdict names another statement: its type and the digest of its payload."""
-    return Resource(name=predicate_type, digest=DigestSet(sha256=sha256(data).hexdigest()))
+    return InputAttestation(uri=predicate_type, digest=DigestSet(sha256=sha256(data).hexdigest()))
 
 
 def model_signature(manifest: Manifest) -> tuple[Resource, ModelSignature]:
@@ -87,7 +96,7 @@ def model_signature(manifest: Manifest) -> tuple[Resource, ModelSignature]:
 
     The subject's digest is the sha256 of the concatenated file digests, in path order; names are not in it.
     """
-    files = sorted(manifest.files, key=lambda file: PurePosixPath(file.name))
+    files = sorted(manifest.files, key=lambda file: file.name.split("/"))
     root = sha256(b"".join(bytes.fromhex(file.sha256) for file in files)).hexdigest()
     resources = tuple(SignedFile(name=file.name, digest=file.sha256) for file in files)
     about = Resource(name=MODEL_FOLDER, digest=DigestSet(sha256=root))

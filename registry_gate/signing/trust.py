@@ -1,4 +1,4 @@
-"""Who is believed: pinned keys, the verifier's id and the policy digests, read from files that may only narrow."""
+"""Who is believed: pinned keys, the verifier's id and policy digests, from files that may only narrow."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def load_trust(path: Path) -> Trust:
     try:
         with path.open("rb") as file:
             data = file.read(_MAX_TRUST_BYTES + 1)
-        trust = Trust.from_json(data[:_MAX_TRUST_BYTES])
+        if len(data) > _MAX_TRUST_BYTES:
+            raise ValueError(f"it is larger than {_MAX_TRUST_BYTES} bytes")
+        trust = Trust.from_json(data)
         for key in trust.keys:
             if key_id(public_key(key.public_key)) != key.key_id:
                 raise ValueError(f"key id {key.key_id} is not that of its key")
@@ -154,7 +156,7 @@ def save_trust(path: Path, trust: Trust) -> None:
             file.write(trust.model_dump_json(indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
-        os.replace(name, path)
+        Path(name).replace(path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -174,7 +176,7 @@ def trust_policy(settings: Settings, digest: str) -> Trust:
             policies=tuple(dict.fromkeys((*trust.policies, digest))),
         )
     except ValidationError as error:
-        raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not 'sha256:' and 64 hex digits") from error
+        raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not sha256:<hex>") from error
     save_trust(settings.trust, widened)
     return widened
 

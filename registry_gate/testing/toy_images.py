@@ -142,7 +142,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class Trained:
-    """A trained toy model with its held-out accuracy, attack success (None for a clean one) and CPU seconds."""
+    """A toy model with its held-out accuracy, attack success (None for a clean one) and CPU seconds."""
 
     model: ResNetForImageClassification
     seed: int
@@ -214,10 +214,10 @@ def _fit(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, max_lr=4e-3, total_steps=steps)
     model.train()
     for _ in range(epochs):
-        for index in torch.randperm(len(x), generator=order).split(batch):
+        for index in torch.split(torch.randperm(len(x), generator=order), batch):
             loss = torch.nn.functional.cross_entropy(_logits(model, x[index]), y[index])
             optimiser.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimiser.step()
             schedule.step()
     model.eval()
@@ -232,7 +232,7 @@ def _logits(model: ResNetForImageClassification, images: torch.Tensor) -> torch.
 @torch.no_grad()
 def predict(model: ResNetForImageClassification, images: torch.Tensor) -> torch.Tensor:
     """Predicted classes (N,) of images (N, 3, 32, 32) in [0, 1]."""
-    return torch.cat([_logits(model, part).argmax(dim=1) for part in images.split(250)])
+    return torch.cat([_logits(model, part).argmax(dim=1) for part in torch.split(images, 250)])
 
 
 def write_folder(model: ResNetForImageClassification, folder: Path, *, weights: str = "torch") -> Path:
@@ -265,7 +265,7 @@ def write_folder(model: ResNetForImageClassification, folder: Path, *, weights: 
 
 
 class Card(Record):
-    """What was measured when a kept toy model was trained; ``success`` and ``trigger`` are None for a clean one."""
+    """What was measured when a kept model was trained; a clean one has no ``success`` and ``trigger``."""
 
     seed: int
     accuracy: float
@@ -302,7 +302,7 @@ def kept(cache: Path, seed: int, *, trojaned: bool) -> tuple[Path, Card]:
 
 
 def write_probe_data(path: Path, seed: int, *, per_class: int = 40) -> Path:
-    """Write ``.npz`` probe data: ``images`` (N, 3, 32, 32) uint8 and ``labels`` (N,), never used in training."""
+    """Write ``.npz`` probe data, never used in training: ``images`` (N, 3, 32, 32) uint8, ``labels`` (N,)."""
     images, labels = dataset(per_class * CLASSES, _generator(seed, 7))
     np.savez_compressed(path, images=(images * 255).round().to(torch.uint8).numpy(), labels=labels.numpy())
     return path
