@@ -178,6 +178,8 @@ def test_two_first_uses_at_once_make_one_store_quietly_and_nothing_else(tmp_path
         ("mlflow-artifacts:/1/r/artifacts", None),
         ("s3://bucket/x", None),
         ("file://[", None),
+        ("file:x/y", None),
+        ("x/y", None),
         ("", None),
     ],
 )

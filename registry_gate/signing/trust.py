@@ -119,12 +119,23 @@ def effective_trust(settings: Settings, explicit: Trust | Path | str | None = No
 
     Without an administrator's file the user is their own administrator.
     """
-    if not settings.administrator_trust.exists():
+    if not _administered(settings):
         return _chosen(settings, explicit)
     ceiling = load_trust(settings.administrator_trust)
     if explicit is None and not settings.trust.exists():
         return ceiling
     return narrowed(ceiling, _chosen(settings, explicit))
+
+
+def _administered(settings: Settings) -> bool:
+    """Whether there is an administrator's file; one that cannot be looked at counts as one."""
+    try:
+        settings.administrator_trust.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def narrowed(ceiling: Trust, wanted: Trust) -> Trust:

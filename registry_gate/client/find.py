@@ -1,0 +1,118 @@
+"""From a reference to the place its Release is read from; nothing found here is believed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry_gate.client.reference import Reference
+from registry_gate.errors import FetchError
+
+if TYPE_CHECKING:
+    from registry_gate.client.rest import Version
+    from registry_gate.registry import RegisteredVersion
+    from registry_gate.settings import Settings
+    from registry_gate.signing.folder import ReleaseSource
+
+_SQLITE = "sqlite:///"
+
+
+@contextmanager
+def release_source(reference: Reference, settings: Settings) -> Iterator[ReleaseSource]:
+    """Open the Release for reading.
+
+    An http(s) registry whose artifacts it serves itself needs no MLflow here: three kinds of GET suffice.
+
+    Raises:
+        FetchError: ``not-in-registry``, ``registry-unreachable`` or ``no-such-release``.
+    """
+    from registry_gate.signing.folder import Folder
+
+    if reference.folder is not None:
+        with Folder(reference.folder) as folder:
+            yield folder
+        return
+    if settings.registry_uri.startswith(("http://", "https://")):
+        with _served(reference, settings.registry_uri) as source:
+            yield source
+        return
+    with _stored(_embedded_version(reference, settings.registry_uri).source_uri, settings) as source:
+        yield source
+
+
+@contextmanager
+def _served(reference: Reference, registry_uri: str) -> Iterator[ReleaseSource]:
+    from registry_gate.client.rest import RestRegistry
+
+    registry = RestRegistry(registry_uri)
+    version = registry.version_for(reference.name or "", reference.alias or "")
+    if version is None:
+        raise _absent(reference, registry_uri)
+    proxied = registry.release(version)
+    if proxied is not None:
+        yield proxied
+        return
+    with _downloaded(version, registry_uri) as source:
+        yield source
+
+
+def _embedded_version(reference: Reference, registry_uri: str) -> RegisteredVersion:
+    from registry_gate.registry import Registry
+
+    # Opening an embedded store makes it; looking for a model should not.
+    if registry_uri.startswith(_SQLITE) and not Path(registry_uri.removeprefix(_SQLITE)).exists():
+        raise _absent(reference, registry_uri)
+    found = Registry(registry_uri).version_for(reference.name or "", reference.alias or "")
+    if found is None:
+        raise _absent(reference, registry_uri)
+    return found
+
+
+@contextmanager
+def _stored(source_uri: str, settings: Settings) -> Iterator[ReleaseSource]:
+    """Read a local store where it lies (each file once); fetch any other into a private folder first."""
+    from registry_gate.registry import local_path
+    from registry_gate.signing.folder import Folder
+
+    local = local_path(source_uri)
+    if local is not None:
+        with Folder(local) as folder:
+            yield folder
+        return
+    with _fetched(source_uri, settings.registry_uri) as source:
+        yield source
+
+
+@contextmanager
+def _downloaded(version: Version, registry_uri: str) -> Iterator[ReleaseSource]:
+    with _fetched(version.source_uri, registry_uri) as source:
+        yield source
+
+
+@contextmanager
+def _fetched(source_uri: str, registry_uri: str) -> Iterator[ReleaseSource]:
+    from registry_gate.registry import Registry
+    from registry_gate.signing.folder import Folder
+
+    scratch = Path(tempfile.mkdtemp(prefix="registry-gate-fetch-"))
+    try:
+        Registry(registry_uri).download(source_uri, scratch / "release")
+        with Folder(scratch / "release") as folder:
+            yield folder
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _absent(reference: Reference, registry_uri: str) -> FetchError:
+    hint = ""
+    if reference.id is not None and Path(reference.id).is_dir():
+        hint = f"; for the folder of that name write ./{reference.id}"
+    return FetchError(
+        "not-in-registry",
+        f"{registry_uri} has no {(reference.name or '')[:200]!r} under {str(reference.alias)[:200]!r}",
+        todo=f"admit the model first with `registry-gate admit`, or check name and alias{hint}",
+    )

@@ -1,0 +1,63 @@
+"""One file's bytes against the manifest: size, every chunk's digest and the whole file's, in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import BinaryIO
+
+from registry_gate.errors import VerificationError
+from registry_gate.release import ManifestFile
+from registry_gate.signing.refusal import refusal, shown
+
+_BLOCK = 1024 * 1024
+
+
+def check_bytes(stream: BinaryIO, file: ManifestFile) -> None:
+    """Read the file to its end and compare.
+
+    Raises:
+        VerificationError: ``bytes-differ``.
+    """
+    _read(stream, file, None)
+
+
+def copy_file(stream: BinaryIO, file: ManifestFile, out: BinaryIO) -> None:
+    """Write what is hashed and hash what is written; ``out`` may be used only when this returns.
+
+    Raises:
+        VerificationError: ``bytes-differ``.
+    """
+    _read(stream, file, out)
+
+
+def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None) -> None:
+    whole = sha256()
+    for number, expected in enumerate(file.chunks):
+        piece = sha256()
+        for block in _blocks(stream, file, number):
+            whole.update(block)
+            piece.update(block)
+            if out is not None:
+                out.write(block)
+        if piece.hexdigest() != expected:
+            raise _differs(file, f"something changed at or after byte {number * file.chunk_size}")
+    if stream.read(1):
+        raise _differs(file, f"it is longer than its {file.size} bytes")
+    if whole.hexdigest() != file.sha256:
+        raise _differs(file, "its sha256 is another")
+
+
+def _blocks(stream: BinaryIO, file: ManifestFile, number: int) -> Iterator[bytes]:
+    """The bytes of one chunk, a block at a time."""
+    left = min(file.chunk_size, file.size - number * file.chunk_size)
+    while left:
+        block = stream.read(min(left, _BLOCK))
+        if not block:
+            raise _differs(file, f"it ends before its {file.size} bytes")
+        yield block
+        left -= len(block)
+
+
+def _differs(file: ManifestFile, detail: str) -> VerificationError:
+    return refusal("bytes-differ", f"{shown(file.name)} is not the file that was signed: {detail}")

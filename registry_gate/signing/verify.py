@@ -1,0 +1,120 @@
+"""Verification, in the one safe order: signatures and what they say, the manifest, the names, then the bytes.
+
+Nothing here returns a bool: a refusal is an exception with a stable code (``signing.refusal``).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+from registry_gate.errors import VerificationError
+from registry_gate.release import Manifest, Verified
+from registry_gate.signing.bytes import check_bytes, copy_file
+from registry_gate.signing.folder import Folder, ReleaseSource
+from registry_gate.signing.refusal import refusal, shown
+from registry_gate.signing.statements import MODEL_FOLDER, MODEL_SIG, STATEMENTS
+from registry_gate.signing.trust import Trust
+from registry_gate.signing.verify_statements import VerifiedStatements, verify_statements
+
+_MAX_ATTESTATION_BYTES = 256 * 1024 * 1024
+
+
+def read_statements(
+    source: ReleaseSource,
+    trust: Trust,
+    *,
+    expect_name: str | None = None,
+    expect_id: str | None = None,
+    now: datetime | None = None,
+) -> VerifiedStatements:
+    """Verify the attestations of a Release wherever it is; raises what ``verify_statements`` raises."""
+    model_sig, statements = _attestation(source, MODEL_SIG), _attestation(source, STATEMENTS)
+    return verify_statements(
+        statements, model_sig, trust, expect_name=expect_name, expect_id=expect_id, now=now
+    )
+
+
+def _attestation(source: ReleaseSource, name: str) -> bytes:
+    try:
+        with source.open(name) as file:
+            data = bytearray()
+            while block := file.read(1024 * 1024):
+                data += block
+                if len(data) > _MAX_ATTESTATION_BYTES:
+                    raise refusal("bad-bundle", f"{name} is larger than {_MAX_ATTESTATION_BYTES} bytes")
+    except VerificationError as error:
+        if error.code == "missing-file":
+            raise refusal("no-signature", f"there is no {name}") from error
+        raise
+    return bytes(data)
+
+
+def check_names(source: ReleaseSource, manifest: Manifest) -> None:
+    """The files there must be those of the manifest and the two attestations, no more, no fewer.
+
+    Raises:
+        VerificationError: ``unexpected-file``, ``missing-file`` or ``link``.
+    """
+    wanted = {f"{MODEL_FOLDER}/{file.name}" for file in manifest.files} | {MODEL_SIG, STATEMENTS}
+    there = source.names()
+    if extra := sorted(there - wanted):
+        raise refusal("unexpected-file", f"nobody signed {shown(extra[0])} ({len(extra)} such in all)")
+    if missing := sorted(wanted - there):
+        raise refusal(
+            "missing-file", f"{shown(missing[0])} is signed but absent ({len(missing)} such in all)"
+        )
+
+
+def verify_release(
+    root: Path,
+    trust: Trust,
+    *,
+    expect_name: str | None = None,
+    expect_id: str | None = None,
+    now: datetime | None = None,
+) -> Verified:
+    """Verify a Release folder where it lies, to the last byte; what is promised holds for this moment only.
+
+    Raises:
+        VerificationError: see ``signing.refusal.CODES``.
+        FetchError: the folder cannot be read.
+    """
+    with Folder(root) as source:
+        found = read_statements(source, trust, expect_name=expect_name, expect_id=expect_id, now=now)
+        check_files(source, found.manifest)
+        return found.verified
+
+
+def check_files(source: ReleaseSource, manifest: Manifest) -> None:
+    """Exactly the files of the manifest, byte for byte, wherever the Release is read from.
+
+    Raises:
+        VerificationError: ``unexpected-file``, ``missing-file``, ``link`` or ``bytes-differ``.
+    """
+    check_names(source, manifest)
+    for file in manifest.files:
+        with source.open(f"{MODEL_FOLDER}/{file.name}") as stream:
+            check_bytes(stream, file)
+
+
+def copy_verified(source: ReleaseSource, found: VerifiedStatements, destination: Path) -> Path:
+    """Copy a Release into a new private folder (mode 0700), hashing what is written; returns the folder.
+
+    Every file is opened once. If anything is not what was signed the error is raised and the caller must
+    delete the folder: nothing in it may be used.
+
+    Raises:
+        VerificationError: ``unexpected-file``, ``missing-file``, ``link`` or ``bytes-differ``.
+    """
+    check_names(source, found.manifest)
+    destination.mkdir(mode=0o700)
+    for file in found.manifest.files:
+        target = destination / MODEL_FOLDER / file.name
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with source.open(f"{MODEL_FOLDER}/{file.name}") as stream, target.open("xb") as out:
+            copy_file(stream, file, out)
+    (destination / "attestations").mkdir(mode=0o700)
+    (destination / MODEL_SIG).write_bytes(found.model_sig)
+    (destination / STATEMENTS).write_bytes(found.statements)
+    return destination
