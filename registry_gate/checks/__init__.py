@@ -1,1 +1,46 @@
-"""The checks: pure functions from Evidence and Policy to a CheckResult."""
+"""The checks: pure functions from Evidence and Policy to a CheckResult, listed by hand."""
+
+from __future__ import annotations
+
+from registry_gate.checks import (
+    bounded_pattern,
+    convertible,
+    custom_code,
+    file_formats,
+    hub_scan,
+    licence,
+    listing,
+    mm_bd,
+    model_structure,
+    pickle_program,
+    pickle_scanner,
+    provenance,
+    repo_name,
+    source_bytes,
+    strip,
+    weight_set,
+    weight_values,
+)
+from registry_gate.checks.check import Check, Stage
+
+CHECKS: tuple[Check, ...] = (
+    repo_name.CHECK,
+    listing.CHECK,
+    provenance.CHECK,
+    licence.CHECK,
+    hub_scan.CHECK,
+    source_bytes.CHECK,
+    file_formats.CHECK,
+    pickle_program.CHECK,
+    pickle_scanner.CHECK,
+    custom_code.CHECK,
+    weight_set.CHECK,
+    convertible.CHECK,
+    weight_values.CHECK,
+    model_structure.CHECK,
+    mm_bd.CHECK,
+    bounded_pattern.CHECK,
+    strip.CHECK,
+)
+
+__all__ = ["CHECKS", "Check", "Stage"]

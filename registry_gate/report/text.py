@@ -119,19 +119,18 @@ def _number(value: Scalar) -> str:
 
 
 def _behaviour(console: Console, report: Report) -> None:
-    if not report.behaviour:
+    measured = [test for test in report.behaviour if test.status == "measured"]
+    if not measured:
         return
     console.print()
     _say(console, ("Behaviour", "bold"))
-    for test in report.behaviour:
+    for test in measured:
         _say(console, f"  {test.test}: {_behaviour_line(test)}")
         if test.power_note:
             _say(console, (f"    {test.power_note}", "dim"))
 
 
 def _behaviour_line(test: BehaviourMeasurement) -> str:
-    if test.status != "measured":
-        return f"{test.status}: {test.reason}"
     named = (
         ("statistic", test.statistic),
         ("p", test.p_value),

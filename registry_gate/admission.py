@@ -1,0 +1,181 @@
+"""The corridor: from a reference to a registered Release, or to a refusal with every reason."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from registry_gate import archive
+from registry_gate.candidate import registered_name
+from registry_gate.decision import Decision, Verdict, decide
+from registry_gate.examination import Examination, Options, begin, resume
+from registry_gate.local_scan import scan_local
+from registry_gate.policy import Policy, load_policy
+from registry_gate.progress import Progress, silent
+from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
+from registry_gate.reference import open_source
+from registry_gate.report.document import Report, make_report, receipt_section, release_section
+from registry_gate.settings import Settings
+from registry_gate.settings import load as load_settings
+from registry_gate.sources import Source
+from registry_gate.workspace import open_workspace
+
+SCAN_LEAVES_OUT = frozenset({"convertible"})
+"""``scan`` judges safety; whether the gate can carry the model is for ``admit`` to ask."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of the gate; every field but the reference has a safe default.
+
+    ``reference`` is ``org/model``, ``org/model@revision``, or a folder together with ``as_id``. ``alias``
+    None moves ``approved``, forward only; a named alias is moved backwards too. ``token`` goes to
+    ``endpoint`` only.
+    ``full_report`` goes on after a rejection, so that every reason is found.
+    """
+
+    reference: str
+    policy: Policy = field(default_factory=load_policy)
+    settings: Settings = field(default_factory=load_settings)
+    revision: str | None = None
+    endpoint: str | None = None
+    as_id: str | None = None
+    token: str | None = None
+    alias: str | None = None
+    device: str = "auto"
+    probe_data: Path | None = None
+    seed: int = 0
+    full_report: bool = False
+
+
+def admit(
+    request: Request, *, dry_run: bool = False, progress: Progress = silent, step: Step = no_step
+) -> Report:
+    """Take a model from its source to the registry, or refuse it.
+
+    Args:
+        request: what is asked for.
+        dry_run: decide, but sign, log and register nothing.
+        progress: called as long work goes on.
+        step: called with the name of each step just finished (``publication.STEPS``).
+
+    Returns:
+        The report; its verdict is ``admit`` only where the Release is registered, or would be on a dry run.
+
+    Raises:
+        UsageError, FetchError, ToolError: no decision was made.
+        VerificationError: what was signed did not verify when read back; nothing points at it.
+    """
+    policy, settings, now = request.policy, request.settings, datetime.now(UTC)
+    source = _open(request)
+    name = registered_name(source.candidate.id)
+    with open_workspace(settings, name, progress) as workspace:
+        publisher = None if dry_run else open_publisher(settings, policy, request.alias, workspace, step)
+        walk = begin(source, policy, _options(request), workspace, now=now, progress=progress)
+        walk.walk("list", walk.list)
+        if publisher and (earlier := _earlier(publisher, walk, request)):
+            return earlier
+        resume(walk)
+        step("staged")
+        decision = decide(walk.evidence, policy, now)
+        if publisher is None:
+            return _report("admit", walk, decision)
+        sequence = publisher.record(walk.evidence, decision)
+        folder = archive.folder_of(settings, sequence, name)
+        archive.file_away(folder, walk.evidence, decision)
+        step("decided")
+        published = None
+        if decision.verdict is Verdict.ADMIT:
+            published = publisher.publish(walk.evidence, decision, policy, sequence)
+        report = _report("admit", walk, decision, published, folder, publisher.notes)
+        archive.file_report(folder, report)
+        return report
+
+
+def scan(request: Request, *, progress: Progress = silent) -> Report:
+    """Everything up to the decision; nothing is signed, logged or registered.
+
+    For one file only its bytes and tensors are judged, and ``admit`` as verdict means "no finding". Raises as
+    :func:`admit` does.
+    """
+    now, settings, policy = datetime.now(UTC), request.settings, request.policy
+    options = _options(request, full=True, out_of_scope=SCAN_LEAVES_OUT)
+    path = Path(request.reference)
+    if request.as_id is None and path.exists():
+        with open_workspace(settings, "scan", progress) as workspace:
+            walk = scan_local(path, policy, options, workspace, now=now, progress=progress)
+            return _report("scan", walk, decide(walk.evidence, policy, now))
+    source = _open(request)
+    with open_workspace(settings, registered_name(source.candidate.id), progress) as workspace:
+        walk = begin(source, policy, options, workspace, now=now, progress=progress)
+        walk.walk("list", walk.list)
+        resume(walk)
+        return _report("scan", walk, decide(walk.evidence, policy, now))
+
+
+def _open(request: Request) -> Source:
+    return open_source(
+        request.reference,
+        request.policy,
+        revision=request.revision,
+        endpoint=request.endpoint,
+        as_id=request.as_id,
+        token=request.token,
+    )
+
+
+def _options(request: Request, *, full: bool = False, out_of_scope: frozenset[str] = frozenset()) -> Options:
+    return Options(
+        probe_data=request.probe_data,
+        device=request.device,
+        seed=request.seed,
+        full=full or request.full_report,
+        out_of_scope=out_of_scope,
+    )
+
+
+def _earlier(publisher: Publisher, walk: Examination, request: Request) -> Report | None:
+    """The report of an earlier admission of this commit, where the store still holds it and it says as much."""
+    found = publisher.find_earlier(walk.evidence, request.policy)
+    if found is None:
+        return None
+    said = found.verified
+    filed = archive.find(request.settings, said.sequence, said.name, said.evidence_digest)
+    if filed is None or (request.probe_data and not _was_probed(filed)):
+        return None
+    published = publisher.finish(said, found.version, walk.evidence.observed_at, reused=True)
+    walk.evidence = filed.evidence
+    return _report("admit", walk, filed.decision, published, filed.folder)
+
+
+def _was_probed(filed: archive.Filed) -> bool:
+    """Whether the earlier admission looked with probe data too."""
+    tests = filed.evidence.behaviour.tests if filed.evidence.behaviour else ()
+    return any(test.test == "bounded-pattern" and test.status != "unavailable" for test in tests)
+
+
+def _report(
+    command: str,
+    walk: Examination,
+    decision: Decision,
+    published: Published | None = None,
+    folder: Path | None = None,
+    notes: tuple[str, ...] = (),
+) -> Report:
+    release = receipt = None
+    if published:
+        release = release_section(published.verified)
+        receipt = receipt_section(
+            published.receipt, alias_current=published.alias_current, reused=published.reused
+        )
+    return make_report(
+        command,
+        walk.evidence,
+        decision,
+        seconds=walk.seconds | (published.seconds if published else {}),
+        release=release,
+        receipt=receipt,
+        folder=str(folder) if folder else None,
+        notes=notes,
+    )

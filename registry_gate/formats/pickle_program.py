@@ -1,0 +1,144 @@
+"""Read a pickle's program: what it would import and call, as facts; nothing is imported or called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from registry_gate.evidence import GlobalUse, PickleFacts, Problem
+from registry_gate.formats.limits import ReaderLimits
+from registry_gate.formats.opcodes import Buffer
+from registry_gate.formats.pickle_machine import run
+from registry_gate.formats.pickle_state import Machine
+from registry_gate.formats.pickle_values import Value
+
+_MARKED = re.compile(rb"\x80[\x00-\x05]")
+_MAX_LATIN = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Program:
+    """One interpreted stream.
+
+    ``pickles`` holds the facts of the stream and then of any pickle found inside its literals; ``result`` is
+    the described object; ``end`` the offset after STOP (or where reading stopped); ``calls`` counts calls
+    and state changes.
+    """
+
+    pickles: tuple[PickleFacts, ...]
+    problems: tuple[Problem, ...]
+    result: Value
+    end: int
+    calls: int
+
+    @property
+    def complete(self) -> bool:
+        """True when the stream was understood up to STOP."""
+        return self.pickles[0].complete
+
+    @property
+    def imports(self) -> int:
+        """How many different names the stream itself uses."""
+        return len(self.pickles[0].globals)
+
+
+def interpret(
+    data: Buffer,
+    limits: ReaderLimits,
+    *,
+    start: int = 0,
+    end: int | None = None,
+    member: str | None = None,
+) -> Program:
+    """Interpret one pickle stream symbolically.
+
+    Args:
+        data: the buffer that holds the stream.
+        limits: bounds on instructions, names, lines, nesting.
+        start: offset of the stream's first byte.
+        end: one past the last byte that belongs to it; the end of the buffer by default.
+        member: the archive member the stream lies in, for the facts.
+    """
+    stop = len(data) if end is None else end
+    machine = Machine(data, start, stop, limits, limits.max_pickle_opcodes)
+    run(machine)
+    budget = _Budget(limits.max_nested_opcodes)
+    inner = _look_inside(machine, limits, member, budget, 1)
+    problems = [*machine.problems, *_noted(inner, member)]
+    if budget.spent or machine.overlooked:
+        problems.append(
+            Problem(
+                code="pickle-nested", detail="more pickle-like data inside than is looked at", member=member
+            )
+        )
+    return Program(
+        pickles=(_facts(machine, member, limits), *inner),
+        problems=tuple(item.model_copy(update={"member": member}) for item in problems),
+        result=machine.result,
+        end=machine.offset,
+        calls=machine.calls,
+    )
+
+
+@dataclass
+class _Budget:
+    """Instructions left for looking into literals."""
+
+    left: int
+
+    @property
+    def spent(self) -> bool:
+        return self.left <= 0
+
+
+def _facts(machine: Machine, member: str | None, limits: ReaderLimits) -> PickleFacts:
+    lines = machine.lines[: limits.max_program_lines]
+    if machine.hidden:
+        lines.append(f"… {machine.hidden} more lines of the same functions")
+    return PickleFacts(
+        member=member,
+        protocol=machine.protocol,
+        opcodes=machine.opcodes,
+        globals=tuple(
+            GlobalUse(module=module, name=name, use=use, offset=offset, member=member)
+            for (module, name, use), offset in machine.globals.items()
+        ),
+        program=tuple(lines),
+        complete=machine.complete,
+    )
+
+
+def _noted(inner: list[PickleFacts], member: str | None) -> list[Problem]:
+    return [
+        Problem(code="pickle-nested", detail=f"a literal holds a pickle: {facts.member}", member=member)
+        for facts in inner[:8]
+    ]
+
+
+def _look_inside(
+    machine: Machine, limits: ReaderLimits, member: str | None, budget: _Budget, depth: int
+) -> list[PickleFacts]:
+    """Interpret literals that look like pickles; keep those that run to the end or would do something."""
+    found: list[PickleFacts] = []
+    for offset, length in machine.suspects:
+        if depth > limits.max_nesting or budget.spent:
+            break
+        data, start, end = _stream_in(machine.data, offset, length)
+        inner = Machine(data, start, end, limits, budget.left)
+        run(inner)
+        budget.left -= inner.opcodes + 1
+        marked = bool(_MARKED.match(data[start : start + 2]))
+        if inner.calls or (marked and (inner.globals or inner.complete)):
+            place = f"{member or ''}@{offset}"
+            found.append(_facts(inner, place, limits))
+            found += _look_inside(inner, limits, place, budget, depth + 1)
+    return found
+
+
+def _stream_in(data: Buffer, offset: int, length: int) -> tuple[Buffer, int, int]:
+    """The stream of a literal as (buffer, start, end); latin-1 text, kept as UTF-8, is turned back to bytes."""
+    if data[offset : offset + 1] == b"\xc2" and length <= _MAX_LATIN:
+        text = data[offset : offset + length].decode("utf-8", "replace")
+        raw = text.encode("latin-1", "replace")
+        return raw, 0, len(raw)
+    return data, offset, offset + length

