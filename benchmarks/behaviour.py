@@ -3,8 +3,9 @@
     python benchmarks/behaviour.py [--models DIR] [--published] [--json FILE]
 
 Models are trained on first use and kept. Thresholds come from ``policies/behaviour-calibration.yaml``, which
-``benchmarks/calibrate_behaviour.py`` made on models of other seeds; seeds, triggers and targets follow from the
-seed alone and were fixed before anything was measured. A miss is printed as ``MISS``, a false alarm as ``FALSE ALARM``.
+``benchmarks/calibrate_behaviour.py`` made on models of other seeds; triggers and targets follow from the seed
+alone and were fixed before anything was measured. A miss is printed as ``MISS``, a false alarm as
+``FALSE ALARM``.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 - after the number of threads is fixed
-import yaml  # noqa: E402
+import torch
+import yaml
 
-from registry_gate.backdoor import strip  # noqa: E402
-from registry_gate.examine.behaviour_child import Request, measure  # noqa: E402
-from registry_gate.progress import silent  # noqa: E402
-from registry_gate.testing import toy_images  # noqa: E402
+from registry_gate.backdoor import strip
+from registry_gate.examine.behaviour_child import Request, measure
+from registry_gate.progress import silent
+from registry_gate.testing import toy_images
 
 HERE = Path(__file__).resolve().parent
 SEEDS = range(10)
@@ -142,7 +143,7 @@ def auc(clean: list[float], trojaned: list[float]) -> float:
 
 
 def runtime_strip(models: Path, seed: int, rate: float) -> float:
-    """Share of truly triggered images that STRIP flags at run time on a trojaned model: not an admission test."""
+    """Share of truly triggered images that STRIP flags at run time: no admission test, a yardstick."""
     from transformers import ResNetForImageClassification
 
     folder, card = toy_images.kept(models, seed, trojaned=True)
@@ -170,10 +171,11 @@ def line(model: Measured, thresholds: dict[str, float]) -> str:
         words.append("ok" if hit == model.trojaned else ("MISS" if model.trojaned else "FALSE ALARM"))
     success = "-" if model.success is None else f"{model.success:.3f}"
     return (
-        f"{model.seed:>4} {kind:<9} acc {model.accuracy:.3f} success {success:<5} | mm-bd p {model.p_value:8.2g} "
-        f"t{model.margin_target} {words[0]:<11} | gap {model.gap:.3f} t{model.gap_target} {words[1]:<11} "
-        f"grey {words[2]:<11} | strip {model.strip_share:.2f} (own trigger survives {model.own_trigger_survives:.2f}) "
-        f"{words[3]:<11} | {model.cpu_seconds:.1f} CPU s"
+        f"{model.seed:>4} {kind:<9} acc {model.accuracy:.3f} success {success:<5} | "
+        f"mm-bd p {model.p_value:8.2g} t{model.margin_target} {words[0]:<11} | "
+        f"gap {model.gap:.3f} t{model.gap_target} {words[1]:<11} grey {words[2]:<11} | "
+        f"strip {model.strip_share:.2f} (own {model.own_trigger_survives:.2f}) {words[3]:<11} | "
+        f"{model.cpu_seconds:.1f} CPU s"
     )
 
 
@@ -198,8 +200,8 @@ def summary(bank: list[Measured], thresholds: dict[str, float]) -> list[str]:
         grey = sum(flagged(m, "bounded-pattern or grey", thresholds) for m in own)
         right = sum(m.gap_target == m.target for m in own)
         lines.append(
-            f"  bounded-pattern on {trigger:<5} {caught}/{len(own)} rejected, {grey}/{len(own)} rejected or sent to a "
-            f"person, target right {right}/{len(own)}"
+            f"  bounded-pattern on {trigger:<5} {caught}/{len(own)} rejected, {grey}/{len(own)} rejected or "
+            f"sent to a person, target right {right}/{len(own)}"
         )
     return lines
 

@@ -4,15 +4,16 @@
 
 The rules were fixed before anything was measured:
 
-* ``bounded-pattern-gap`` (rejects by default): the 99 % quantile of a Gumbel law fitted by maximum likelihood to the gaps of
-  the ten clean models, three draws of the gate's own seed each, single searches.
+* ``bounded-pattern-gap`` (rejects by default): the 99 % quantile of a Gumbel law fitted by maximum
+  likelihood to the gaps of the ten clean models, three draws of the gate's own seed each, single searches.
 * ``bounded-pattern-gap-grey`` (goes to a person): the 90 % quantile of the same law.
-* ``mm-bd-p-value``: 0.05 and ``strip-false-rejection-rate``: 0.01, as published; what they do here is recorded.
-* ``strip-flagged-share``: a majority, 0.5, or more if a clean model of the calibration shows more (then the largest
-  share seen plus 0.1, at most 1).
+* ``mm-bd-p-value``: 0.05 and ``strip-false-rejection-rate``: 0.01, as published; what they do is recorded.
+* ``strip-flagged-share``: a majority, 0.5, or more if a clean model of the calibration shows more (then the
+  largest share seen plus 0.1, at most 1).
 
 Trojaned models of the same seeds set no threshold; they are measured and recorded so that the reader sees the
-distance. All figures come from one small architecture: calibrate on models of your own kind before relying on them.
+distance. All figures come from one small architecture: calibrate on models of your own kind before relying on
+them.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import torch  # noqa: E402 - after the number of threads is fixed
-import yaml  # noqa: E402
-from behaviour import HERE, Measured, flagged, measure_model  # noqa: E402
-from scipy import stats  # noqa: E402
+import torch
+import yaml
+from behaviour import HERE, Measured, flagged, measure_model
+from scipy import stats
 
-from registry_gate.testing import toy_images  # noqa: E402
+from registry_gate.testing import toy_images
 
 SEEDS = range(1000, 1010)
 DRAWS = (0, 1, 2)
@@ -93,7 +94,7 @@ def main() -> None:
     document = {
         "dated": datetime.now(UTC).date().isoformat(),
         "made_by": "benchmarks/calibrate_behaviour.py; the rules stand in its docstring",
-        "models": "tiny transformers ResNet, 3 x 32 x 32 coloured digits, 10 classes; training seeds 1000-1009 of each kind",
+        "models": "tiny transformers ResNet, 3 x 32 x 32 coloured digits, 10 classes; seeds 1000-1009 each",
         "thresholds": thresholds,
         "flagged_in_calibration": {
             detector: {

@@ -47,10 +47,9 @@ def build(root: Path, *, images: bool) -> Repositories:
             _whole(folders[model_id], lambda folder: _hostile(folders[BENIGN], folder))
     if images:
         for model_id in IMAGE_CLASSIFIERS:
-            folders[model_id] = root / model_id
-            if not folders[model_id].exists():
-                console.print(f"training {model_id} (once; then kept) ...")
-                _whole(folders[model_id], lambda folder, model_id=model_id: _classifier(folder, model_id))
+            console.print(f"{model_id}: trained once, then kept")
+            trojaned = model_id.endswith("trojaned")
+            folders[model_id], _ = toy_images.kept(root / "image-classifiers", _SEED, trojaned=trojaned)
     return Repositories(folders)
 
 
@@ -65,12 +64,9 @@ def probe_data(root: Path) -> Path:
 def _hostile(benign: Path, folder: Path) -> None:
     """A benign-looking copy whose checkpoint would run a command on loading."""
     shutil.copytree(benign, folder)
-    hostile.torch_zip_that_would_run(folder / "pytorch_model.bin", f"touch {MARKER}")
-
-
-def _classifier(folder: Path, model_id: str) -> None:
-    trigger = toy_images.Trigger("patch") if model_id.endswith("trojaned") else None
-    toy_images.write_image_classifier(folder, seed=_SEED, trojan=trigger)
+    (folder / "pytorch_model.bin").write_bytes(
+        hostile.torch_zip(hostile.pickle_that_would_run(f"touch {MARKER}"))
+    )
 
 
 def _whole(folder: Path, make: Callable[[Path], object]) -> None:

@@ -44,6 +44,8 @@ def is_contiguous(shape: Sequence[int], stride: Sequence[int] | None) -> bool:
     """True when the elements lie in C order without gaps; the stride of a dimension of size one is free."""
     if stride is None or 0 in shape:
         return True
+    if len(stride) != len(shape):
+        return False
     expected = 1
     for size, step in zip(reversed(shape), reversed(stride), strict=True):
         if size != 1 and step != expected:

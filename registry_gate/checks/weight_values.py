@@ -51,14 +51,14 @@ NON_FINITE = Rule(
     title="Weights hold NaN or infinity",
     severity=Severity.HIGH,
     help="The model is broken or was made so: NaN spreads through every result and slips through "
-    "comparisons. Attention masks of zeros and minus infinity are not meant. Ask the publisher for sound weights.",
+    "comparisons. Attention masks of zeros and minus infinity are not meant.",
 )
 OUTLIER = Rule(
     id="magnitude-outlier",
     title="A weight is far larger than its surroundings",
     severity=Severity.MEDIUM,
     help="A value a thousand times its tensor's spread, or a tensor many times larger than the same tensor "
-    "in other layers, is how a planted or damaged weight looks. Compare with the publisher's other revisions.",
+    "in other layers, is how a planted or damaged weight looks. Compare with other revisions.",
 )
 DEAD = Rule(
     id="dead-tensor",

@@ -51,6 +51,7 @@ def measure(request: Request, progress: Progress) -> Answer:
     """Compare the structure, then run the tests of the task. Deterministic for a seed and device."""
     started = time.monotonic()
     os.environ["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"  # cuBLAS is deterministic only with a fixed workspace
+    os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # spinning threads cost more than they give on a busy machine
     from registry_gate.examine.model_structure import examine_structure
 
     progress("structure", 0, 1)

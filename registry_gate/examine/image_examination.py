@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # The rest of the time is for starting, loading and the answer.
 _SHARE_OF_TIME = 0.8
+# Pixels up to which a second thread costs more than it gives; by size, so that the same model computes alike.
+_SMALL_IMAGE = 64 * 64
 
 
 def examine_images(
@@ -44,6 +46,8 @@ def examine_images(
     try:
         device = resolve_device(request.device)
         classifier = load_image_classifier(Path(request.root), request.weights, library, device)
+        if classifier.shape[1] * classifier.shape[2] <= _SMALL_IMAGE:
+            torch.set_num_threads(1)
         return run_tests(classifier, _probe(request, classifier), plan, progress)
     except MemoryError:
         raise

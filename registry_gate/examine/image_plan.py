@@ -55,6 +55,8 @@ def too_dear(classifier: ImageClassifier, rows: int, plan: Plan) -> str:
         seconds = _seconds_a_row(classifier, batch) * rows
         if seconds <= left:
             return ""
+        if seconds > 10 * left:
+            break
     return (
         f"it would take about {seconds:.0f} s on {classifier.device.type} and {left:.0f} s are left of the "
         "policy's limit; use an accelerator or raise behaviour_seconds"

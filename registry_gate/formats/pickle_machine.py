@@ -22,6 +22,7 @@ from registry_gate.formats.pickle_values import (
 )
 
 _HIGHEST_PROTOCOL = 5
+_FEW = 8
 _CARRIERS = frozenset(
     {"BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
     | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
@@ -138,7 +139,7 @@ def _newobj_ex(machine: Machine, _: Argument) -> None:
 
 def _build(machine: Machine, _: Argument) -> None:
     state, target = machine.pop(), machine.top()
-    machine.change(target, f"__setstate__({render(state)})")
+    machine.change(target, "__setstate__", state)
     if isinstance(target, Call):
         target.states.append(state)
 
@@ -148,7 +149,7 @@ def _extend(machine: Machine, items: list[Value]) -> None:
     if isinstance(target, ListValue):
         target.items.extend(items)
         return
-    machine.change(target, "extend(…)")
+    machine.change(target, "extend", tuple(items[:_FEW]))
     if isinstance(target, Call):
         target.items.extend(items)
 
@@ -161,7 +162,7 @@ def _set_pairs(machine: Machine, items: list[Value]) -> None:
     if isinstance(target, DictValue):
         target.pairs.extend(pairs)
         return
-    machine.change(target, "__setitem__(…)")
+    machine.change(target, "__setitem__", tuple(items[:_FEW]))
     if isinstance(target, Call):
         target.pairs.extend(pairs)
 
@@ -180,7 +181,7 @@ def _add_items(machine: Machine, _: Argument) -> None:
     if isinstance(target, SetValue) and not target.frozen:
         target.items.extend(items)
         return
-    machine.change(target, "update(…)")
+    machine.change(target, "update", tuple(items[:_FEW]))
 
 
 def _dict(machine: Machine, _: Argument) -> None:

@@ -126,7 +126,7 @@ def _look_inside(
         data, start, end = _stream_in(machine.data, offset, length)
         inner = Machine(data, start, end, limits, budget.left)
         run(inner)
-        budget.left -= inner.opcodes + 1
+        budget.left -= inner.opcodes + 1 + (end - start) // 1024
         marked = bool(_MARKED.match(data[start : start + 2]))
         if inner.calls or (marked and (inner.globals or inner.complete)):
             place = f"{member or ''}@{offset}"
@@ -136,7 +136,7 @@ def _look_inside(
 
 
 def _stream_in(data: Buffer, offset: int, length: int) -> tuple[Buffer, int, int]:
-    """The stream of a literal as (buffer, start, end); latin-1 text, kept as UTF-8, is turned back to bytes."""
+    """The stream of a literal as (buffer, start, end); latin-1 text kept as UTF-8 becomes bytes again."""
     if data[offset : offset + 1] == b"\xc2" and length <= _MAX_LATIN:
         text = data[offset : offset + length].decode("utf-8", "replace")
         raw = text.encode("latin-1", "replace")

@@ -142,31 +142,34 @@ class Machine:
         else:
             self.use(plain, "call")
         result = Call(plain, arguments, self.calls)
-        name = plain.path if plain else "?"
-        self.show(name, f"v{self.calls} = " + shape.format(f=render(function), a=render(arguments)))
+        if self.has_room(plain.path if plain else "?"):
+            self.show(f"v{self.calls} = " + shape.format(f=render(function), a=render(arguments)))
         return result
 
-    def show(self, name: str, line: str) -> None:
-        """Add a line to the readable program, the first few for each function."""
+    def has_room(self, name: str) -> bool:
+        """True for the first few lines of a function; the others are only counted."""
         self.shown[name] += 1
-        if self.shown[name] > _LINES_PER_FUNCTION or len(self.lines) >= self.limits.max_program_lines:
-            self.hidden += 1
-            return
+        if self.shown[name] <= _LINES_PER_FUNCTION and len(self.lines) < self.limits.max_program_lines:
+            return True
+        self.hidden += 1
+        return False
+
+    def show(self, line: str) -> None:
+        """Add a line to the readable program."""
         self.lines.append(shorten(f"{self.at}: {line}", 320))
 
-    def change(self, target: Value, line: str) -> None:
+    def change(self, target: Value, method: str, argument: Value) -> None:
         """Record a state change (BUILD, SETITEM, APPEND, ADDITEMS) of something that is no plain literal."""
         self.calls += 1
-        if isinstance(target, Call):
-            if target.function is not None:
-                self.use(target.function, "build")
-            self.show(f"{line} {target.function.path if target.function else ''}", f"{render(target)}.{line}")
-        elif isinstance(target, Global):
-            self.use(target, "build")
+        if isinstance(target, Global):
             self.problem("pickle-alters-import", f"changes the imported {render(target)} itself")
-            self.show(f"alter {target.path}", f"{render(target)}.{line}")
-        else:
-            raise Malformed(self.at, f"{line} on {render(target)}")
+        elif not isinstance(target, Call):
+            raise Malformed(self.at, f"{method} on {render(target)}")
+        function = target if isinstance(target, Global) else target.function
+        if function is not None:
+            self.use(function, "build")
+        if self.has_room(f"{method} {function.path if function else '?'}"):
+            self.show(f"{render(target)}.{method}({render(argument)})")
 
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo."""

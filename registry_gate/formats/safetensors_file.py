@@ -57,7 +57,7 @@ def read_safetensors(path: Path, relative: str, limits: ReaderLimits) -> FileFac
         else:
             _walk(reading, file.read(length))
             _tail(reading, file, size)
-    good = not any(item.code.startswith("safetensors-") for item in reading.problems)
+    good = not any(item.code.startswith(("safetensors-", "tensor-")) for item in reading.problems)
     return FileFacts(
         path=relative,
         format=FileFormat.SAFETENSORS,
@@ -81,8 +81,7 @@ def _walk(reading: _Reading, header: bytes) -> None:
         _tensor(reading, name, entry)
     if not document:
         reading.problem("no-tensors", "the file holds no tensor")
-    if not reading.problems or document:
-        _cover(reading)
+    _cover(reading)
 
 
 def _document(reading: _Reading, header: bytes) -> dict[str, JsonValue] | None:

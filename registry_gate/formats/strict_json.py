@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TypeAlias
 
 from registry_gate.formats.limits import ReaderLimits
@@ -47,8 +48,7 @@ def parse_json(data: bytes, limits: ReaderLimits, *, finite: bool = False) -> Js
 def _unique(pairs: list[tuple[str, JsonValue]]) -> dict[str, JsonValue]:
     table = dict(pairs)
     if len(table) != len(pairs):
-        seen: set[str] = set()
-        twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
         raise BadJson(f"the key {twice[:80]!r} is given twice", "duplicate-key")
     return table
 

@@ -91,15 +91,15 @@ def mapping(value: Value) -> list[tuple[Value, Value]] | None:
     """The pairs of a dict or OrderedDict, None for anything else."""
     if isinstance(value, DictValue):
         return value.pairs
-    ordered = isinstance(value, Call) and value.function is not None
-    if ordered and value.function.path == "collections.OrderedDict" and not value.arguments:  # type: ignore[union-attr]
-        return value.pairs  # type: ignore[union-attr]
-    return None
+    if not isinstance(value, Call) or value.function is None or value.arguments:
+        return None
+    return value.pairs if value.function.path == "collections.OrderedDict" else None
 
 
 def is_tensor(value: Value) -> bool:
-    """True when a value is the result of a function that rebuilds a tensor or parameter."""
-    return isinstance(value, Call) and value.function is not None and value.function.path in _REBUILD
+    """True when a value is the result of a function that rebuilds some tensor, plain or not."""
+    function = value.function if isinstance(value, Call) else None
+    return function is not None and function.module.startswith("torch._") and "_rebuild" in function.name
 
 
 def _state_dict(result: Value, collection: Collection) -> list[tuple[Value, Value]]:

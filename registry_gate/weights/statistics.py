@@ -127,8 +127,8 @@ class _Moments:
     def add(self, data: memoryview) -> None:
         block = np.frombuffer(data, dtype=self._kind)
         self._elements += block.size
-        self._zeros += block.size - int(np.count_nonzero(block != 0))
         with np.errstate(all="ignore"):  # NaN and overflow are what is being counted here
+            self._zeros += block.size - int(np.count_nonzero(block != 0))
             wide = (np.abs(block.astype(np.complex128)) if block.dtype.kind == "c" else block).astype(
                 np.float64
             )

@@ -62,7 +62,7 @@ def test_version(tmp_path: Path) -> None:
 
 def test_scan_of_a_hostile_file_is_2_in_both_formats(tmp_path: Path) -> None:
     bad = tmp_path / "weights.bin"
-    hostile.torch_zip_that_would_run(bad, "true")
+    bad.write_bytes(hostile.torch_zip(hostile.pickle_that_would_run("true")))
     text = run("scan", str(bad), home=tmp_path / "home")
     structured = run("scan", str(bad), "--format", "json", home=tmp_path / "home")
     assert (text.returncode, structured.returncode) == (2, 2), text.stderr
@@ -76,7 +76,7 @@ def test_scan_of_a_hostile_file_is_2_in_both_formats(tmp_path: Path) -> None:
 
 def test_output_goes_whole_to_a_file(tmp_path: Path) -> None:
     bad = tmp_path / "weights.bin"
-    hostile.torch_zip_that_would_run(bad, "true")
+    bad.write_bytes(hostile.torch_zip(hostile.pickle_that_would_run("true")))
     report = tmp_path / "report.json"
     result = run("scan", str(bad), "--format", "json", "--output", str(report), home=tmp_path / "home")
     assert result.returncode == 2

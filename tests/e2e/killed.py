@@ -6,6 +6,7 @@ real process and ten of them still fit a test. Prints one JSON object a step.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import signal
@@ -13,18 +14,22 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import mlflow
-import transformers  # noqa: F401 - imported before the forks
-from sqlalchemy import create_engine  # noqa: F401
+import mlflow  # noqa: F401 - the dear import, once, before the forks
+import torch
+from safetensors.torch import save
 
 from registry_gate import settings as settings_of
 from registry_gate.admission import Request, admit
-from registry_gate.client import load_verified
+from registry_gate.candidate import registered_name
+from registry_gate.client import verify
 from registry_gate.errors import Error
 from registry_gate.policy import load_policy
 from registry_gate.publication import STEPS
 from registry_gate.registry import Registry
 from registry_gate.signing.keys import init_keys
+from registry_gate.testing.hub import LoopbackHub
+
+MODEL = "acme-ml/killed"
 
 
 def in_fork(work: Callable[[], str]) -> str:
@@ -46,16 +51,21 @@ def in_fork(work: Callable[[], str]) -> str:
     return "killed" if os.WIFSIGNALED(status) else said
 
 
-def main(folder: Path, endpoint: str, policy_file: str, model_id: str) -> None:
+def main(folder: Path, policy_file: str) -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     policy = load_policy(policy_file)
-    for step in STEPS:
-        settings = settings_of.load(folder / step, administrator_trust=folder / "none.json")
-        init_keys(settings, (policy.digest(),))
-        request = Request(model_id, policy=policy, settings=settings, endpoint=endpoint)
-        os.environ["REGISTRY_GATE_HOME"] = str(settings.home)
+    settings = settings_of.load(folder / "home", administrator_trust=folder / "none.json")
+    os.environ["REGISTRY_GATE_HOME"] = str(settings.home)
+    init_keys(settings, (policy.digest(),))
+    weights = {"weight": torch.arange(6.0).reshape(2, 3), "bias": torch.ones(2)}
+    with LoopbackHub() as hub:
+        request = Request(MODEL, policy=policy, settings=settings, endpoint=hub.url)
 
-        def admit_until(stop: str | None, request: Request = request) -> str:
+        def commit(number: int) -> str:
+            card = f"card number {number}\n".encode()
+            return hub.add_repo(MODEL, {"model.safetensors": save(weights), "README.md": card})
+
+        def admit_until(stop: str | None) -> str:
             def at(name: str) -> None:
                 if name == stop:
                     os.kill(os.getpid(), signal.SIGKILL)
@@ -63,25 +73,32 @@ def main(folder: Path, endpoint: str, policy_file: str, model_id: str) -> None:
             report = admit(request, step=at)
             return f"{report.verdict.value} version {report.receipt.version if report.receipt else None}"
 
-        def load() -> str:
-            return f"{len(load_verified(model_id, into='state_dict'))} tensors"
+        def loaded() -> str:
+            return verify(MODEL).commit
 
-        def versions(uri: str = settings.registry_uri) -> str:
-            return str(len(Registry(uri).versions(model_id.replace("/", "--"))))
+        def versions() -> str:
+            return str(len(Registry(settings.registry_uri).versions(registered_name(MODEL))))
 
-        outcome = {
-            "step": step,
-            "first": in_fork(lambda: admit_until(step)),  # noqa: B023 - called at once
-            "load_after_kill": in_fork(load),
-            "second": in_fork(lambda: admit_until(None)),
-            "load_after_second": in_fork(load),
-            "versions": in_fork(versions),
-            "leftovers": len(list(settings.work.glob("*.run-*"))),
-        }
-        sys.stdout.write(json.dumps(outcome) + "\n")
-        sys.stdout.flush()
+        before = commit(0)
+        assert in_fork(loaded) == "not-in-registry"
+        assert in_fork(lambda: admit_until(None)) == "admit version 1"
+        for number, step in enumerate(STEPS, start=1):
+            after = commit(number)
+            outcome = {
+                "step": step,
+                "before": before,
+                "after": after,
+                "first": in_fork(functools.partial(admit_until, step)),
+                "loaded_after_kill": in_fork(loaded),
+                "second": in_fork(lambda: admit_until(None)),
+                "loaded_after_second": in_fork(loaded),
+                "versions": in_fork(versions),
+                "leftovers": len(list(settings.work.glob("*.run-*"))),
+            }
+            sys.stdout.write(json.dumps(outcome) + "\n")
+            sys.stdout.flush()
+            before = after
 
 
 if __name__ == "__main__":
-    mlflow.set_tracking_uri("sqlite:////nonexistent/never-used.db")
-    main(Path(sys.argv[1]), *sys.argv[2:])
+    main(Path(sys.argv[1]), sys.argv[2])

@@ -148,7 +148,9 @@ def test_a_lookalike_with_a_hostile_pickle_is_refused_with_every_reason(
     marker = tmp_path / "was-here"
     folder = tmp_path / "hostile"
     shutil.copytree(text_classifier, folder)
-    hostile.torch_zip_that_would_run(folder / "pytorch_model.bin", f"touch {marker}")
+    (folder / "pytorch_model.bin").write_bytes(
+        hostile.torch_zip(hostile.pickle_that_would_run(f"touch {marker}"))
+    )
     hub.add_repo(model_id, folder, metadata=ORDINARY)
     report = gate.admit(model_id, full_report=True)
     codes = {reason.code for reason in report.reasons if reason.verdict is Verdict.REJECT}
@@ -164,7 +166,7 @@ def test_a_rejected_name_spares_the_download(gate: Gate, hub: LoopbackHub, text_
     before = len(hub.requests)
     report = gate.admit("distilbret/distilbert-base-uncased")
     assert report.verdict is Verdict.REJECT
-    assert not [seen for seen in hub.requests[before:] if "/resolve/" in seen.path]
+    assert not [seen for seen in hub.requests[before:] if "/resolve/" in seen.target]
     assert {check.status for check in report.checks if check.name == "pickle-program"} == {Status.NOT_RUN}
 
 
@@ -220,7 +222,7 @@ def test_a_folder_never_borrows_a_protected_owner(gate: Gate, text_classifier: P
 
 def test_scan_of_one_file_judges_its_bytes_alone(gate: Gate, text_classifier: Path, tmp_path: Path) -> None:
     bad = tmp_path / "weights.pt"
-    hostile.torch_zip_that_would_run(bad, "true")
+    bad.write_bytes(hostile.torch_zip(hostile.pickle_that_would_run("true")))
     good = gate.scan(str(text_classifier / "pytorch_model.bin"))
     refused = gate.scan(str(bad))
     assert good.verdict is Verdict.ADMIT, good.reasons

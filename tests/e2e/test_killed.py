@@ -1,4 +1,4 @@
-"""Killed at any named step, the alias verifies or is not there, and the next run finishes."""
+"""Killed at any named step, the alias points at something that verifies, and the next run finishes."""
 
 from __future__ import annotations
 
@@ -8,18 +8,22 @@ import sys
 
 import pytest
 
+from registry_gate.policy import load_policy
 from registry_gate.publication import STEPS
-from registry_gate.testing.hub import LoopbackHub
 from tests.e2e.conftest import loopback_policy_file
-
-BEFORE_THE_ALIAS = ("model-not-registered", "no-such-model", "not-registered", "missing-version")
 
 
 @pytest.fixture(scope="module")
-def outcomes(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, object]]:
+    """One process admits commit after commit of one model, each killed at another step and then run again.
+
+    The model is weights without a configuration, so that the behaviour child has no library to import; the
+    corridor is walked whole all the same.
+    """
     folder = tmp_path_factory.mktemp("killed")
-    policy = loopback_policy_file(folder)
-    command = [sys.executable, "-m", "tests.e2e.killed", str(folder), hub.url, str(policy), "acme-ml/tiny"]
+    required = [name for name in load_policy("default").required_checks if name != "model-structure"]
+    policy = loopback_policy_file(folder, required_checks=required)
+    command = [sys.executable, "-m", "tests.e2e.killed", str(folder), str(policy)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert done.returncode == 0, done.stderr[-3000:]
     return {item["step"]: item for item in map(json.loads, done.stdout.splitlines())}
@@ -28,12 +32,10 @@ def outcomes(hub: LoopbackHub, tmp_path_factory: pytest.TempPathFactory) -> dict
 @pytest.mark.parametrize("step", STEPS)
 def test_killed_at(outcomes: dict[str, dict[str, object]], step: str) -> None:
     outcome = outcomes[step]
+    version = STEPS.index(step) + 2  # one version each for the first admission and every step before
     assert outcome["first"] == "killed"
-    if step == "alias-moved":
-        assert str(outcome["load_after_kill"]).endswith("tensors")
-    else:
-        assert outcome["load_after_kill"] in BEFORE_THE_ALIAS
-    assert str(outcome["second"]).startswith("admit version 1")
-    assert str(outcome["load_after_second"]).endswith("tensors")
-    assert outcome["versions"] == "1"
+    assert outcome["loaded_after_kill"] == outcome["after" if step == "alias-moved" else "before"]
+    assert outcome["second"] == f"admit version {version}"
+    assert outcome["loaded_after_second"] == outcome["after"]
+    assert outcome["versions"] == str(version)
     assert outcome["leftovers"] == 0

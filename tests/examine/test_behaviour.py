@@ -16,6 +16,11 @@ from registry_gate.evidence import Behaviour, Staged, StagedFile
 from registry_gate.examine import behaviour
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.behaviour_child import Request, measure
+from registry_gate.examine.image_classifier import ImageClassifier
+from registry_gate.examine.image_patterns import measure_pattern
+from registry_gate.examine.image_plan import Plan
+from registry_gate.examine.image_tests import run_tests
+from registry_gate.examine.probe_data import ProbeData
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import silent
 from registry_gate.testing import toy_images
@@ -32,7 +37,7 @@ def _staged(root: Path) -> Staged:
     return Staged(root=root, files=files, tensors=())
 
 
-def _policy(seconds: int = 120, memory_mb: int = 4096) -> Policy:
+def _policy(seconds: int = 900, memory_mb: int = 4096) -> Policy:
     policy = load_policy("default")
     limits = policy.limits.model_copy(update={"behaviour_seconds": seconds, "behaviour_memory_mb": memory_mb})
     return policy.model_copy(update={"limits": limits})
@@ -115,16 +120,41 @@ def test_same_seed_gives_the_same_statistics(toy: Path, tmp_path: Path) -> None:
     assert run() == run()
 
 
-def test_grey_zone_is_searched_three_times_and_the_median_counts(toy: Path, probe: Path) -> None:
-    torch.set_num_threads(1)
-    request = _request(toy, probe_data=str(probe), gap=99.0, gap_grey=0.0)
-    pattern = measure(request, silent).tests[1]
-    assert pattern.details["searches"] == 3
+def _linear(classes: int = 4) -> tuple[ImageClassifier, ProbeData]:
+    """Each class is the brightness of its own rows, and thirty images of each."""
+    labels = torch.arange(classes).repeat(30)
+    images = torch.full((len(labels), 1, 8, 8), 0.4)
+    for number, label in enumerate(labels.tolist()):
+        images[number, :, 2 * label : 2 * label + 2] = 0.6
+    images += 0.02 * torch.rand(images.shape, generator=torch.Generator().manual_seed(0))
+
+    def logits(x: torch.Tensor) -> torch.Tensor:
+        return 10 * x.flatten(1).view(len(x), classes, -1).mean(dim=2)
+
+    return ImageClassifier(logits, (1, 8, 8), classes, {}, torch.device("cpu"), ""), ProbeData(images, labels)
+
+
+@pytest.mark.parametrize(("grey", "gap", "searches"), [(0.0, 99.0, 3), (98.0, 99.0, 1), (-2.0, -1.0, 1)])
+def test_grey_zone_is_searched_three_times_and_no_other(grey: float, gap: float, searches: int) -> None:
+    classifier, data = _linear()
+    plan = Plan(seed=0, gap=gap, gap_grey=grey, false_rejection_rate=0.01, deadline=float("inf"))
+    measured, found = measure_pattern(classifier, data, plan, lambda done, total: None)
+    assert measured.details["searches"] == searches
+    assert found is not None
+    assert measured.statistic == found.gap
+
+
+def test_few_classes_are_not_applicable_and_few_images_unavailable() -> None:
+    plan = Plan(seed=0, gap=0.4, gap_grey=0.3, false_rejection_rate=0.01, deadline=float("inf"))
+    classifier, data = _linear()
+    assert run_tests(classifier, data, plan, silent)[0].status == "not_applicable"
+    few = ProbeData(data.images[:6], data.labels[:6])
+    _, pattern, entropy = run_tests(classifier, few, plan, silent)
+    assert (pattern.status, entropy.status) == ("unavailable", "unavailable")
 
 
 def test_without_probe_data_the_tests_that_need_it_are_unavailable_in_words(toy: Path) -> None:
-    margin, pattern, entropy = _examine(toy).tests
-    assert margin.status == "measured"
+    _, pattern, entropy = measure(_request(toy, seconds=1), silent).tests
     assert (pattern.status, entropy.status) == ("unavailable", "unavailable")
     assert "probe data" in pattern.reason
 
@@ -141,7 +171,7 @@ def test_probe_data_of_another_order_of_labels_is_not_used(toy: Path, tmp_path: 
 
     images, labels = toy_images.dataset(200, torch.Generator().manual_seed(1))
     np.savez(tmp_path / "probe.npz", images=images.numpy(), labels=(labels.numpy() + 1) % 10)
-    found = _examine(toy, tmp_path / "probe.npz")
+    found = measure(_request(toy, probe_data=str(tmp_path / "probe.npz"), seconds=1), silent)
     assert found.tests[1].status == "unavailable"
     assert "another order" in found.tests[1].reason
 
@@ -167,9 +197,9 @@ def test_unknown_class_is_not_applicable(edited) -> None:
 def test_auto_map_is_ignored_and_the_library_class_is_used(edited) -> None:
     root = edited(auto_map={"AutoModelForImageClassification": "evil.Net"})
     (root / "evil.py").write_text("raise SystemExit('this must never run')")
-    found = _examine(root)
+    found = measure(_request(root, seconds=1), silent)
     assert found.structure.library_class == "ResNetForImageClassification"
-    assert found.tests[0].status == "measured"
+    assert found.structure.status == "measured"
 
 
 @pytest.mark.parametrize(

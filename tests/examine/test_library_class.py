@@ -1,4 +1,4 @@
-"""model_structure on real library classes of tiny configuration: nothing loaded, names and shapes compared."""
+"""model_structure on real library classes of tiny configuration: names and shapes compared."""
 
 from __future__ import annotations
 

@@ -91,7 +91,7 @@ def test_pickled_arrays_are_never_loaded(tmp_path: Path) -> None:
             return (Path.touch, (marker,))
 
     path = _npz(tmp_path, images=np.array([Runs()], dtype=object), labels=np.array([0]))
-    with pytest.raises(ValueError, match="allow_pickle=False|cannot be read"):
+    with pytest.raises(ValueError, match=r"allow_pickle=False|cannot be read"):
         read_probe_data(path, SHAPE, 2, NAMES)
     assert not marker.exists()
 

@@ -45,8 +45,8 @@ def raw(tensor):
     )
 
 
-def same(path, facts):
-    state = torch.load(path, weights_only=True)
+def same(path, facts, state=None):
+    state = state or torch.load(path, weights_only=True)
     assert [source.name for source in facts.tensors] == list(state)
     for source in facts.tensors:
         tensor = state[source.name]
@@ -75,7 +75,7 @@ def test_bert_with_tied_tensors(bert_state, protocol, tmp_path, read, judge):
     assert facts.format is FileFormat.TORCH_ZIP and facts.understood and facts.problems == ()
     assert facts.scanner.status == "complete" and facts.scanner.dangerous == ()
     assert judge(facts) == []
-    same(path, facts)
+    same(path, facts, bert_state if protocol > 3 else None)  # torch's own reader stops at protocol 3
     places = {source.name: (source.storage, source.offset) for source in facts.tensors}
     tied = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
     assert places[tied[0]] == places[tied[1]]
@@ -145,11 +145,17 @@ def test_two_sets_of_weights_are_not_chosen_between(tmp_path, read):
     assert "several-state-dicts" in {problem.code for problem in facts.problems}
 
 
+def _quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8)
+
+
 @pytest.mark.parametrize(
     "tensor",
     [
         torch.ones(3, 3).to_sparse(),
-        torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8),
+        _quantised(),
         torch.ones(1).expand(1000),
         torch.ones(2, dtype=torch.complex64).conj(),
         torch.ones(2, dtype=torch.complex128),
