@@ -41,7 +41,7 @@ class Gate:
         self.folder = folder
         self.home = folder / "home"
         self.endpoint = endpoint
-        self.console = Console()
+        self.console = Console(width=max(Console().width, 120))
         self.policy = self._write_policy()
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("HF_", "MLFLOW_"))},
@@ -69,7 +69,8 @@ class Gate:
         found = json.loads(report.read_text(encoding="utf-8"))
         sys.stdout.write(text.render(Report.from_json(report.read_bytes()), colour=self.console.is_terminal))
         reasons = [reason["code"] for reason in found["reasons"]] + _statistics(found)
-        held = found["verdict"] == expect and result.returncode == (0 if expect == "admit" else 2)
+        admitted = found["verdict"] == "admit"
+        held = admitted == (expect == "admit") and result.returncode == (0 if admitted else 2)
         return Row(f"admit {name}", expect, found["verdict"], reasons, seconds, held)
 
     def load_and_run(self, name: str, sentence: str) -> Row:
@@ -131,7 +132,7 @@ class Gate:
                 *(Text(cell, style=style if cell is verdict else "") for cell in cells), f"{row.seconds:.1f}"
             )
         self.console.print(table)
-        self.console.print(f"reports   {self.home / 'admissions'}")
+        self.console.print(f"reports   {self.home / 'reports'}")
         self.console.print(f"registry  sqlite:///{self.home / 'registry' / 'mlflow.db'}")
         self.console.print(f"log       {self.home / 'log'}")
 

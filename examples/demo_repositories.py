@@ -17,7 +17,7 @@ LOOKALIKES = (
     "distilbert-base-uncased-finetuned-sqad",
     "distiIbert/distilbert-base-uncased-finetuned-sst-2-english",
 )
-IMAGE_CLASSIFIERS = {"acme-ml/shapes-clean": "admit", "acme-ml/shapes-trojaned": "reject"}
+IMAGE_CLASSIFIERS = {"acme-ml/digits-clean": "admit", "acme-ml/digits-trojaned": "not admitted"}
 MARKER = Path("/tmp/registry-gate-demo-was-here")
 _SEED = 2000  # of the two image classifiers; thresholds were set on other seeds
 

@@ -136,7 +136,7 @@ def _options(request: Request, *, full: bool = False, out_of_scope: frozenset[st
 
 
 def _earlier(publisher: Publisher, walk: Examination, request: Request) -> Report | None:
-    """The report of an earlier admission of this commit, where the store still holds it and it says as much."""
+    """The report of an earlier admission of this commit, where the store still holds it whole."""
     found = publisher.find_earlier(walk.evidence, request.policy)
     if found is None:
         return None

@@ -26,6 +26,9 @@ class Error(Exception):
         self.why = why
         self.todo = todo
 
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
     def diagnostics(self) -> str:
         """Return the full explanation: code, what, why and what to do next, one a line."""
         lines = [f"{self.code}: {self.message}"]

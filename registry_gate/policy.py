@@ -6,7 +6,7 @@ from datetime import date, datetime
 from enum import StrEnum
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
@@ -126,6 +126,7 @@ class Policy(Record):
     limits: Limits
     provenance: Provenance
     thresholds: dict[str, float]
+    mm_bd_profile: Literal["batched-adam", "published"] = "batched-adam"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
     waivers: tuple[Waiver, ...] = ()

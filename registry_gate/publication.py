@@ -109,7 +109,7 @@ class Publisher:
     def find_earlier(self, evidence: Evidence, policy: Policy) -> Found | None:
         """An earlier admission of the same commit under the same policy that the store still holds whole.
 
-        What the registry and the log say only leads to the Release; the answer comes from verifying all of it.
+        What registry and log say only leads to the Release; the answer comes from verifying all of it.
         """
         for version in self._candidates(evidence, policy):
             try:
@@ -178,7 +178,7 @@ class Publisher:
         return [found for found in self.registry.versions(evidence.registered_name) if found.commit == commit]
 
     def _receipted(self, receipt: Receipt) -> bool:
-        """Whether the log has this very address already (only the time and the alias asked for may differ)."""
+        """Whether the log has this very address already; only time and alias may differ."""
         ignored = {"registered_at", "alias"}
         wanted = receipt.model_dump(exclude=ignored)
         written = (entry.body for entry in self.log.entries())

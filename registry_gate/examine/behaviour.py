@@ -88,6 +88,7 @@ def _request(staged: Staged, policy: Policy, probe_data: Path | None, device: st
             gap=thresholds.get("bounded-pattern-gap", 0.0),
             gap_grey=thresholds.get("bounded-pattern-gap-grey", 0.0),
             false_rejection_rate=thresholds.get("strip-false-rejection-rate", 0.01),
+            profile=policy.mm_bd_profile,
         )
     except ValidationError as error:
         raise UsageError(

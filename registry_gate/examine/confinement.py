@@ -89,6 +89,7 @@ def _confine(wanted: Confinement) -> None:
     if len(os.listdir("/proc/self/task")) != 1:  # noqa: PTH208 - a count, and no objects to make
         raise OSError("threads were started before the confinement")
     _limit(wanted)
+    seccomp.die_with_parent()
     capabilities.drop()
     seccomp.forbid_new_privileges()
     if wanted.mode == "landlock":

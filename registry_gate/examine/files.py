@@ -45,6 +45,7 @@ def examine_files(snapshot: Snapshot, policy: Policy, progress: Progress = silen
 
 def examine_file(path: Path, policy: Policy, progress: Progress = silent) -> Facts:
     """Describe one bare file, known by its own name. Raises as :func:`examine_files`, and OSError."""
+    path = path.resolve(strict=True)
     file = SnapshotFile(path=path.name, size=path.stat().st_size, sha256="0" * 64)
     return _examine(path.parent, path, (file,), policy, progress)
 

@@ -51,9 +51,9 @@ def interpreter() -> tuple[Path, ...]:
         Path(sys.executable).resolve().parent.parent,
         beside,
     }
-    home = Path.home().resolve()
+    home = _home()
     for folder in folders:
-        if home.is_relative_to(folder.resolve()):
+        if home is not None and home.is_relative_to(folder.resolve()):
             raise ToolError(
                 "no-sandbox",
                 f"the interpreter's folder {folder} contains the home folder",
@@ -61,6 +61,13 @@ def interpreter() -> tuple[Path, ...]:
                 todo="install registry-gate in a virtual environment",
             )
     return tuple(sorted(folders))
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home().resolve()
+    except RuntimeError:  # a user id that no password file knows, usual in containers
+        return None
 
 
 def system() -> tuple[Path, ...]:

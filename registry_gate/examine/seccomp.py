@@ -11,6 +11,7 @@ import ctypes
 import errno
 import os
 import platform
+import signal
 from dataclasses import dataclass
 
 from registry_gate.examine.syscalls import DENIED, JUDGED, NEWEST
@@ -33,7 +34,7 @@ _O_ACCMODE = 0o3
 _O_TRUNC = 0o1000
 _TIOCSTI, _TIOCLINUX = 0x5412, 0x541C
 
-_PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_GET_NO_NEW_PRIVS = 38, 21, 39
+_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_GET_SECCOMP, _PR_GET_NO_NEW_PRIVS = 1, 38, 21, 39
 _SET_MODE_FILTER, _FLAG_TSYNC = 1, 1
 
 
@@ -152,6 +153,13 @@ def forbid_new_privileges() -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
+
+
+def die_with_parent() -> None:
+    """Have the kernel kill this process when the thread that started it is gone. Raises OSError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL.value, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
 
 
 def install() -> None:

@@ -56,6 +56,26 @@ def test_threads_work(mode, inputs):
     assert attempt(mode, inputs, "threads") == "escaped: 8 threads"
 
 
+def test_a_long_request_arrives_whole(mode, inputs):
+    path = f"{inputs}{'/.' * (2 << 20)}/model.bin"
+    assert "File name too long" in attempt(mode, inputs, "read", path)
+
+
+def test_a_child_dies_with_its_parent(mode, inputs):
+    code = (
+        "import sys; from pathlib import Path; from registry_gate.examine.sandbox import run_confined; "
+        f"run_confined({PROBE!r}, b'sleep', inputs=[Path({str(inputs)!r})], seconds=60, memory_mb=512, "
+        f"accepted=[{mode!r}], progress=lambda *_: print('begun', flush=True))"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert parent.stdout.readline() == b"begun\n"
+    assert _running(PROBE)
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    _await_end(PROBE)
+
+
 def test_no_connection_reaches_a_listener(mode, inputs):
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.2)
@@ -119,7 +139,7 @@ def test_no_environment_can_be_read(mode, inputs, monkeypatch):
 def test_nothing_can_be_written(mode, inputs):
     for target in (inputs / "new", inputs.parent / "new", inputs / "model.bin", "/tmp/registry-gate-new"):
         assert attempt(mode, inputs, "write", target).startswith("held")
-    assert sorted(os.listdir(inputs)) == ["model.bin"]
+    assert [path.name for path in inputs.iterdir()] == ["model.bin"]
     assert (inputs / "model.bin").read_bytes() == b"weights"
     assert not Path("/tmp/registry-gate-new").exists()
 
@@ -166,11 +186,15 @@ def test_what_does_not_end_well_is_ended(mode, inputs, deed, code, options):
         attempt(mode, inputs, deed, **options)
     assert caught.value.code == code
     assert threading.active_count() == before
+    _await_end(PROBE)
+
+
+def _await_end(module):
     for _ in range(100):  # the kernel tidies a process namespace up a moment after its first process died
-        if not _running(PROBE):
-            break
+        if not _running(module):
+            return
         time.sleep(0.05)
-    assert not _running(PROBE)
+    raise AssertionError(_running(module))
 
 
 def _running(module):

@@ -1,5 +1,6 @@
 """Every kind is compared with torch on the same bytes."""
 
+import itertools
 import math
 
 import pytest
@@ -19,7 +20,7 @@ TORCH = {name: kind for kind, name in KINDS.items()}
 def measure(dtype, data, cuts=()):
     meter = TensorMeter(dtype)
     edges = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in itertools.pairwise(edges):
         meter.update(memoryview(data)[begin:end])
     return meter.result()
 
