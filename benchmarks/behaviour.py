@@ -24,7 +24,8 @@ import torch
 import yaml
 
 from registry_gate.backdoor import strip
-from registry_gate.examine.behaviour_child import Request, measure
+from registry_gate.examine.behaviour_child import measure
+from registry_gate.examine.behaviour_messages import Request
 from registry_gate.progress import silent
 from registry_gate.testing import toy_images
 

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from registry_gate.errors import ToolError, UsageError
 from registry_gate.evidence import Behaviour, BehaviourMeasurement, SandboxReport, Staged, Structure
 from registry_gate.examine import reachable
-from registry_gate.examine.behaviour_child import TESTS, Answer, Request
+from registry_gate.examine.behaviour_messages import TESTS, Answer, Request
 from registry_gate.examine.sandbox import choose, run_confined
 from registry_gate.policy import Policy
 from registry_gate.progress import Progress, silent

@@ -16,7 +16,7 @@ from registry_gate.examine.probe_data import ProbeData, read_probe_data
 from registry_gate.progress import Progress
 
 if TYPE_CHECKING:
-    from registry_gate.examine.behaviour_child import Request
+    from registry_gate.examine.behaviour_messages import Request
 
 # The rest of the time is for starting, loading and the answer.
 _SHARE_OF_TIME = 0.8

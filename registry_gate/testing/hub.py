@@ -6,19 +6,20 @@ It serves repositories made on the spot to the real client, offline, and can be 
         commit = hub.add_repo("org/model", {"config.json": b"{}"})
         huggingface_hub.snapshot_download("org/model", revision=commit, endpoint=hub.url, ...)
 
-``python -m registry_gate.testing.hub FOLDER`` serves the repositories ``FOLDER/org/name``.
+``python -m registry_gate.testing.serve_hub FOLDER`` serves the repositories ``FOLDER/org/name``.
 """
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from registry_gate.testing.hub_messages import Failure, Seen, Tamper
 from registry_gate.testing.hub_server import HubServer
+from registry_gate.testing.hub_state import HubState
 from registry_gate.testing.repository import (
     JsonValue,
     RepoMetadata,
@@ -26,8 +27,6 @@ from registry_gate.testing.repository import (
     folder_files,
     make_blob,
 )
-from registry_gate.testing.state import HubState
-from registry_gate.testing.wire import Failure, Seen, Tamper
 
 __all__ = ["Failure", "LoopbackHub", "RepoMetadata", "Seen", "Tamper"]
 
@@ -153,9 +152,3 @@ class LoopbackHub:
     def close_endpoint(self, word: str) -> None:
         """Answer 404 to every API request whose path holds a word, as hubs of less ability do."""
         self._state.closed.add(word)
-
-
-if __name__ == "__main__":
-    from registry_gate.testing.hub_main import main
-
-    sys.exit(main(sys.argv[1:]))

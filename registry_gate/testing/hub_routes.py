@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from registry_gate.testing import hub_answers
+from registry_gate.testing.hub_messages import Content, Reply, Seen, error_reply, json_reply
+from registry_gate.testing.hub_state import HubState
 from registry_gate.testing.repository import Commit, JsonValue, Repository
-from registry_gate.testing.state import HubState
-from registry_gate.testing.wire import Content, Reply, Seen, error_reply, json_reply
 
 Query = Mapping[str, list[str]]
 _VERBS = ("revision", "tree", "paths-info", "commits", "refs", "resolve")

@@ -7,9 +7,9 @@ import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from registry_gate.testing.hub_messages import Content, Failure, Reply, Seen, error_reply
 from registry_gate.testing.hub_routes import answer
-from registry_gate.testing.state import HubState
-from registry_gate.testing.wire import Content, Failure, Reply, Seen, error_reply
+from registry_gate.testing.hub_state import HubState
 
 _RANGE = re.compile(r"^bytes=(\d+)-(\d*)$")
 _MAX_BODY = 16 * 1024 * 1024

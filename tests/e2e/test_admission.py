@@ -20,7 +20,7 @@ from registry_gate.report.document import Report
 from registry_gate.signing.trust import effective_trust
 from registry_gate.testing import hostile
 from registry_gate.testing.hub import LoopbackHub
-from registry_gate.testing.wire import Tamper
+from registry_gate.testing.hub_messages import Tamper
 from tests.e2e.conftest import ORDINARY, Gate
 
 

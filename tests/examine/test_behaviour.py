@@ -15,7 +15,8 @@ from registry_gate.errors import UsageError
 from registry_gate.evidence import Behaviour, Staged, StagedFile
 from registry_gate.examine import behaviour
 from registry_gate.examine.behaviour import examine_behaviour
-from registry_gate.examine.behaviour_child import Request, measure
+from registry_gate.examine.behaviour_child import measure
+from registry_gate.examine.behaviour_messages import Request
 from registry_gate.examine.image_classifier import ImageClassifier
 from registry_gate.examine.image_patterns import measure_pattern
 from registry_gate.examine.image_plan import Plan

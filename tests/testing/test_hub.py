@@ -227,7 +227,7 @@ def test_url_needs_the_with_block():
 def test_run_as_a_program(tmp_path):
     (tmp_path / "org" / "model").mkdir(parents=True)
     (tmp_path / "org" / "model" / "config.json").write_bytes(b"{}")
-    command = [sys.executable, "-W", "error", "-m", "registry_gate.testing.hub", str(tmp_path)]
+    command = [sys.executable, "-W", "error", "-m", "registry_gate.testing.serve_hub", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             url = process.stdout.readline().strip()

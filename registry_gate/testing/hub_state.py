@@ -6,8 +6,8 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from registry_gate.testing.hub_messages import Failure, Seen, Tamper
 from registry_gate.testing.repository import JsonValue, Repository
-from registry_gate.testing.wire import Failure, Seen, Tamper
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""``python -m registry_gate.testing.hub FOLDER``: serve the repositories ``FOLDER/org/name``."""
+"""``python -m registry_gate.testing.serve_hub FOLDER``: serve the repositories ``FOLDER/org/name``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main(arguments: list[str]) -> int:
         arguments: the command line without the program's name.
     """
     parser = argparse.ArgumentParser(
-        prog="python -m registry_gate.testing.hub",
+        prog="python -m registry_gate.testing.serve_hub",
         description="Serve FOLDER/org/name as a hub on this machine until interrupted.",
     )
     parser.add_argument("folder", type=Path, help="holds org/name folders, one a repository")
@@ -34,3 +34,7 @@ def main(arguments: list[str]) -> int:
         except KeyboardInterrupt:
             return 0
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
