@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
+from transformers.utils import logging as transformers_logging
 
 from registry_gate.testing import hostile, toy_images, toy_text
 from registry_gate.testing.hub import LoopbackHub
@@ -36,6 +37,7 @@ class Repositories:
 
 def build(root: Path, *, images: bool) -> Repositories:
     """Build what is missing under ``root``; what is there is kept, so a second run is quick."""
+    transformers_logging.disable_progress_bar()
     console = Console(stderr=True)
     folders = {BENIGN: root / BENIGN}
     if not folders[BENIGN].exists():
@@ -47,9 +49,13 @@ def build(root: Path, *, images: bool) -> Repositories:
             _whole(folders[model_id], lambda folder: _hostile(folders[BENIGN], folder))
     if images:
         for model_id in IMAGE_CLASSIFIERS:
-            console.print(f"{model_id}: trained once, then kept")
             trojaned = model_id.endswith("trojaned")
-            folders[model_id], _ = toy_images.kept(root / "image-classifiers", _SEED, trojaned=trojaned)
+            folder, card = toy_images.kept(root / "image-classifiers", _SEED, trojaned=trojaned)
+            folders[model_id] = folder
+            planted = (
+                f", {card.trigger} trigger to class {card.target}, success {card.success}" if trojaned else ""
+            )
+            console.print(f"{model_id}: accuracy {card.accuracy}{planted}")
     return Repositories(folders)
 
 

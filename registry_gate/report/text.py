@@ -16,6 +16,7 @@ from registry_gate.report.escape import for_terminal
 
 _VERDICT_STYLE = {Verdict.ADMIT: "bold green", Verdict.REVIEW: "bold yellow", Verdict.REJECT: "bold red"}
 _STATUS_STYLE = {Status.NO_FINDINGS: "green", Status.FINDINGS: "yellow", Status.NOT_APPLICABLE: "dim"}
+_MAX_MEASURED = 48
 _SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
@@ -110,8 +111,9 @@ def _checks(console: Console, report: Report) -> None:
 
 
 def _measured(measurements: dict[str, Scalar]) -> str:
-    shown = [f"{name} {_number(value)}" for name, value in measurements.items() if value is not None]
-    return ", ".join(shown)
+    """What fits a table; long texts (power notes, what a piece of evidence proves) are in the JSON report."""
+    told = {name: _number(value) for name, value in measurements.items() if value is not None}
+    return ", ".join(f"{name} {text}" for name, text in told.items() if 0 < len(text) <= _MAX_MEASURED)
 
 
 def _number(value: Scalar) -> str:
