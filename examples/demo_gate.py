@@ -42,7 +42,7 @@ class Gate:
         self.home = folder / "home"
         self.endpoint = endpoint
         self.console = Console(width=max(Console().width, 120))
-        self.policy = self._write_policy()
+        self.policy = write_policy(folder)
         self.environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith(("HF_", "MLFLOW_"))},
             "REGISTRY_GATE_HOME": str(self.home),
@@ -154,18 +154,6 @@ class Gate:
         command = [sys.executable, "-c", program, *arguments]
         return subprocess.run(command, env=self.environment, check=check, text=True, capture_output=True)
 
-    def _write_policy(self) -> Path:
-        """The default policy plus the loopback endpoint, which no shipped policy lists."""
-        document = yaml.safe_load((policies_folder() / "default.yaml").read_text(encoding="utf-8"))
-        document |= {
-            "name": "demo",
-            "description": "default, and the loopback hub",
-            "endpoints": ["loopback"],
-        }
-        path = self.folder / "policy.yaml"
-        path.write_text(yaml.safe_dump(document), encoding="utf-8")
-        return path
-
 
 _PLANT = """
 import sys, pathlib, tempfile
@@ -193,6 +181,15 @@ import mlflow
 mlflow.set_tracking_uri(load().registry_uri)
 mlflow.MlflowClient().set_registered_model_alias(registered_name(sys.argv[1]), "approved", sys.argv[2])
 """
+
+
+def write_policy(folder: Path) -> Path:
+    """The default policy plus the loopback endpoint, which no shipped policy lists."""
+    document = yaml.safe_load((policies_folder() / "default.yaml").read_text(encoding="utf-8"))
+    document |= {"name": "demo", "description": "default, and the loopback hub", "endpoints": ["loopback"]}
+    path = folder / "policy.yaml"
+    path.write_text(yaml.safe_dump(document), encoding="utf-8")
+    return path
 
 
 def _statistics(report: dict[str, list[dict[str, object]]]) -> list[str]:
