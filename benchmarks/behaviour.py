@@ -209,6 +209,7 @@ def summary(bank: list[Measured], thresholds: dict[str, float]) -> list[str]:
 
 def main() -> None:
     """Measure the twenty models and print them."""
+    transformers_logging.disable_progress_bar()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
