@@ -22,6 +22,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 import yaml
+from transformers.utils import logging
 
 from registry_gate.backdoor import strip
 from registry_gate.examine.behaviour_child import measure
@@ -209,7 +210,7 @@ def summary(bank: list[Measured], thresholds: dict[str, float]) -> list[str]:
 
 def main() -> None:
     """Measure the twenty models and print them."""
-    transformers_logging.disable_progress_bar()
+    logging.disable_progress_bar()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

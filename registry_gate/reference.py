@@ -42,12 +42,15 @@ def open_source(
     if _looks_like_path(reference):
         raise UsageError(
             "bad-reference",
-            f"{reference!r} is a local path without an id",
-            todo=f"say what it is to be known by: --as owner/name (or `registry-gate scan {reference}`)",
+            f"{reference[:200]!r} is a local path without an id",
+            todo="say what it is to be known by: --as owner/name (or only look at it with `registry-gate scan`)",
         )
     model_id, _, in_reference = reference.partition("@")
+    if revision == "" or reference.endswith("@"):
+        # An unset variable in a script, most likely: the default branch is not what was meant.
+        raise UsageError("bad-reference", "an empty revision was given")
     if in_reference and revision and in_reference != revision:
-        raise UsageError("bad-reference", f"two revisions: {in_reference!r} and {revision!r}")
+        raise UsageError("bad-reference", f"two revisions: {in_reference[:200]!r} and {revision[:200]!r}")
     candidate = Candidate(
         kind=SourceKind.HUB,
         endpoint=_origin(endpoint or policy.endpoints[0]),
@@ -58,14 +61,24 @@ def open_source(
 
 
 def _looks_like_path(reference: str) -> bool:
-    return reference.startswith((".", "/", "~")) or reference.endswith("/") or Path(reference).is_dir()
+    if reference.startswith((".", "/", "~")) or reference.endswith("/"):
+        return True
+    return is_there(reference) and Path(reference).is_dir()
+
+
+def is_there(path: str) -> bool:
+    """Whether a local path exists; what cannot be a path does not."""
+    try:
+        return Path(path).exists()
+    except OSError:
+        return False
 
 
 def _folder(folder: Path, as_id: str, policy: Policy) -> Source:
     if not policy.allow_folder_source:
         raise UsageError("folder-not-allowed", f"policy {policy.name!r} admits nothing from local folders")
-    if not folder.is_dir():
-        raise UsageError("bad-reference", f"{str(folder)!r} is not a folder")
+    if not (is_there(str(folder)) and folder.is_dir()):
+        raise UsageError("bad-reference", f"{str(folder)[:200]!r} is not a folder")
     candidate = Candidate(kind=SourceKind.FOLDER, endpoint="", id=check_model_id(as_id))
     return FolderSource(candidate, folder)
 

@@ -12,7 +12,7 @@ from registry_gate.record import Record
 ADMINISTRATOR_TRUST = Path("/etc/registry-gate/trust.json")
 DEFAULT_ALIAS = "approved"
 _SQLITE = "sqlite:///"
-_SCHEMES = ("http", "https", "sqlite", "postgresql", "mysql", "mssql")
+_SERVERS = ("http", "https")
 
 
 class Settings(Record):
@@ -84,17 +84,34 @@ def load(
 
 
 def _checked_uri(uri: str) -> str:
-    """Refuse URIs that would make files in the working folder, and passwords in a place that gets logged."""
-    parts = urlsplit(uri)
-    scheme = parts.scheme.partition("+")[0]
-    if scheme not in _SCHEMES:
-        raise _bad_uri(uri, f"its scheme is not one of {', '.join(_SCHEMES)}")
-    if scheme == "sqlite" and not uri.startswith(f"{_SQLITE}/"):
+    """Refuse URIs that would make files in the working folder, and passwords in a place that gets logged.
+
+    Other databases than sqlite are reached through a tracking server: it knows where their artifacts go.
+    """
+    try:
+        parts = urlsplit(uri)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise _bad_uri(uri, str(error)) from error
+    if parts.scheme not in ("sqlite", *_SERVERS):
+        raise _bad_uri(f"{parts.scheme}:...", f"its scheme is not one of sqlite, {', '.join(_SERVERS)}")
+    if "@" in parts.netloc:
+        raise _bad_uri(f"{parts.scheme}://...", "it carries a user name or password")
+    if parts.query or parts.fragment or "?" in uri or "#" in uri:
+        raise _bad_uri(uri, "nothing may follow its path")
+    if parts.scheme == "sqlite":
+        return _checked_database(uri)
+    if not host:
+        raise _bad_uri(uri, "it names no host")
+    return f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+
+
+def _checked_database(uri: str) -> str:
+    path = uri.removeprefix(_SQLITE)
+    if not uri.startswith(f"{_SQLITE}/"):
         raise _bad_uri(uri, "an sqlite registry needs an absolute path: four slashes")
-    if scheme in ("http", "https"):
-        if "@" in parts.netloc:
-            raise _bad_uri(f"{scheme}://...", "it carries a user name or password")
-        return uri.rstrip("/")
+    if path.endswith("/") or Path(path).name in ("", "..") or Path(path).is_dir():
+        raise _bad_uri(uri, "it names a folder, not a database file")
     return uri
 
 

@@ -69,10 +69,17 @@ def _identified(ref: str, alias: str) -> Reference:
     try:
         name = registered_name(ref)
     except UsageError as error:
-        if Path(ref).is_dir():
+        if _is_folder(ref):
             return Reference(folder=Path(ref))
         raise _bad(ref) from error
     return Reference(name=name, alias=alias, id=ref)
+
+
+def _is_folder(ref: str) -> bool:
+    try:
+        return Path(ref).is_dir()
+    except OSError:  # too long for a path
+        return False
 
 
 def _bad(ref: str) -> UsageError:
