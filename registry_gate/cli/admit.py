@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from registry_gate.cli.show import Format, colour_wanted, emit, progress_bars
+from registry_gate.cli.show import Format, check_output, colour_wanted, emit, progress_bars
 from registry_gate.report.document import Report
 
 
@@ -87,6 +87,7 @@ def admit(
     from registry_gate.admission import admit as admit_model
     from registry_gate.policy import load_policy
 
+    check_output(output)
     with progress_bars() as progress:
         request = Request(
             ref,

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import threading
 import traceback
+from types import FrameType
 from typing import Annotated
 
 import typer
@@ -56,13 +59,14 @@ def run(arguments: list[str]) -> int:
 
     Usage errors are 1, never 2, so that a build can tell "refused" from "mistyped".
     """
+    _stop_tidily()
     try:
         result = app(arguments, standalone_mode=False)
     except Error as error:
         sys.stderr.write(_safe(error.diagnostics()))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted: nothing was decided\n")
+        sys.stderr.write("interrupted: run again, and it finishes what was begun\n")
         return 1
     except BrokenPipeError:
         # The reader of our output went away; say nothing more, and let the shell see "no decision".
@@ -71,6 +75,20 @@ def run(arguments: list[str]) -> int:
     except Exception as error:
         return _unforeseen(error)
     return result if isinstance(result, int) else 0
+
+
+def _stop_tidily() -> None:
+    """Asked to end, clean up as on Ctrl-C; a second request does not cut the cleaning short."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # embedded in a program, whose signals are its own
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupt)
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def _unforeseen(error: Exception) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from registry_gate.cli.show import Format
+from registry_gate.cli.show import Format, progress_bars
 from registry_gate.cli.verify import ModelReference, OutputFormat, RegistryUri, TrustFile, show_verified
 
 
@@ -27,5 +27,6 @@ def pull(
     """
     from registry_gate.client.pull import pull as pull_release
 
-    verified = pull_release(ref, dest, trust=trust, registry_uri=registry_uri)
+    with progress_bars() as progress:
+        verified = pull_release(ref, dest, trust=trust, registry_uri=registry_uri, progress=progress)
     show_verified(verified, format_, ("copied to", str(dest)))

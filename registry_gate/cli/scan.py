@@ -19,7 +19,7 @@ from registry_gate.cli.admit import (
     Token,
     show,
 )
-from registry_gate.cli.show import Format, progress_bars
+from registry_gate.cli.show import Format, check_output, progress_bars
 
 
 def scan(
@@ -47,6 +47,7 @@ def scan(
     from registry_gate.admission import scan as scan_model
     from registry_gate.policy import load_policy
 
+    check_output(output)
     with progress_bars() as progress:
         request = Request(
             ref,

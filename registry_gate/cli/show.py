@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -31,16 +32,61 @@ def emit(text: str, output: Path | None) -> None:
     Raises:
         UsageError: ``cannot-write-output``.
     """
+    try:
+        if output is None:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        elif output.exists() and not output.is_file():
+            output.write_text(text, encoding="utf-8")  # a pipe or /dev/null is written to, never replaced
+        else:
+            _write_whole(output, text)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _cannot_write(output or "standard output", error.strerror) from error
+
+
+def check_output(output: Path | None) -> None:
+    """Refuse, before any work is done, a place where no result can be written.
+
+    Raises:
+        UsageError: ``cannot-write-output``.
+    """
     if output is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
         return
     try:
-        partial = output.with_name(f".{output.name}.partial")
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(output)
+        if output.is_dir():
+            raise _cannot_write(output, "it is a folder")
+        if not output.exists():
+            tempfile.TemporaryFile(dir=output.parent).close()
     except OSError as error:
-        raise UsageError("cannot-write-output", f"{output}: {error.strerror}") from error
+        raise _cannot_write(output, error.strerror) from error
+
+
+def _write_whole(output: Path, text: str) -> None:
+    descriptor, name = tempfile.mkstemp(dir=output.parent, prefix=f".{output.name[:100]}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        Path(name).chmod(0o666 & ~_umask())
+        Path(name).replace(output)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _cannot_write(output: Path | str, detail: str | None) -> UsageError:
+    return UsageError(
+        "cannot-write-output",
+        f"{str(output)[:200]}: {detail}",
+        todo="name another file with --output, or make room; the decision, if there is one, is in the log",
+    )
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.show import Format, emit
+from registry_gate.cli.show import Format, emit, progress_bars
 
 if TYPE_CHECKING:
     from registry_gate.release import Verified
@@ -40,7 +40,9 @@ def verify(
     """
     from registry_gate.client import verify as verify_release
 
-    show_verified(verify_release(ref, trust=trust, registry_uri=registry_uri), format_)
+    with progress_bars() as progress:
+        verified = verify_release(ref, trust=trust, registry_uri=registry_uri, progress=progress)
+    show_verified(verified, format_)
 
 
 def show_verified(verified: Verified, format_: Format, *facts: tuple[str, str]) -> None:

@@ -15,6 +15,7 @@ from registry_gate.client.private_copy import (
     verify_where_it_lies,
 )
 from registry_gate.errors import UsageError
+from registry_gate.progress import Progress, silent
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,13 @@ if TYPE_CHECKING:
 Ref = str | os.PathLike[str]
 
 
-def verify(ref: Ref, *, trust: Trust | Path | str | None = None, registry_uri: str | None = None) -> Verified:
+def verify(
+    ref: Ref,
+    *,
+    trust: Trust | Path | str | None = None,
+    registry_uri: str | None = None,
+    progress: Progress = silent,
+) -> Verified:
     """Verify a Release where it lies: signature, signer, verdict, expiry, manifest and every byte.
 
     What is returned holds for the moment of the call only: to use a model, use ``load_verified``.
@@ -35,12 +42,13 @@ def verify(ref: Ref, *, trust: Trust | Path | str | None = None, registry_uri: s
         ref: ``org/model``, ``models:/name@alias``, ``models:/name/3`` or the folder of a Release.
         trust: a trust file, or ``Trust``, instead of the user's own; cannot widen the administrator's.
         registry_uri: another registry than the settings name.
+        progress: told ``verify``, bytes hashed, bytes in all.
 
     Raises:
         VerificationError: it is not what an accepted gate signed; ``code`` says in which way.
         FetchError: it could not be read.
     """
-    return verify_where_it_lies(ref, trust, registry_uri)
+    return verify_where_it_lies(ref, trust, registry_uri, progress)
 
 
 @overload

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from registry_gate.client.find import release_source
 from registry_gate.client.reference import parse
 from registry_gate.errors import FetchError, ToolError
+from registry_gate.progress import Progress, silent
 
 if TYPE_CHECKING:
     from registry_gate.release import Verified
@@ -34,7 +35,10 @@ class PrivateCopy:
 
 
 def verify_where_it_lies(
-    ref: str | os.PathLike[str], trust: Trust | Path | str | None, registry_uri: str | None = None
+    ref: str | os.PathLike[str],
+    trust: Trust | Path | str | None,
+    registry_uri: str | None = None,
+    progress: Progress = silent,
 ) -> Verified:
     """Verify without keeping a copy; see ``client.load.verify``."""
     from registry_gate import settings as settings_module
@@ -47,7 +51,7 @@ def verify_where_it_lies(
     try:
         with release_source(reference, settings) as source:
             found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
-            check_files(source, found.manifest)
+            check_files(source, found.manifest, progress)
             return found.verified
     except OSError as error:
         raise FetchError("cannot-read-release", f"{str(ref)[:200]!r}: {error.strerror or error}") from error
@@ -58,6 +62,7 @@ def copy_to(
     trust: Trust | Path | str | None,
     destination: Path,
     registry_uri: str | None = None,
+    progress: Progress = silent,
 ) -> PrivateCopy:
     """Fetch, verify and copy a Release into a new folder; on any error nothing of it is left.
 
@@ -74,7 +79,7 @@ def copy_to(
     try:
         with release_source(reference, settings) as source:
             found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
-            copy_verified(source, found, destination)
+            copy_verified(source, found, destination, progress)
     except OSError as error:
         remove(destination)
         raise ToolError("copy-failed", f"{destination}: {error.strerror or error}") from error

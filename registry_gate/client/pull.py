@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from registry_gate.client.private_copy import copy_to, remove
 from registry_gate.errors import ToolError, UsageError
+from registry_gate.progress import Progress, silent
 
 if TYPE_CHECKING:
     from registry_gate.release import Verified
@@ -21,6 +22,7 @@ def pull(
     *,
     trust: Trust | Path | str | None = None,
     registry_uri: str | None = None,
+    progress: Progress = silent,
 ) -> Verified:
     """Copy a Release, verified while it is copied; it appears under its name whole, or not at all.
 
@@ -31,17 +33,21 @@ def pull(
         destination: a folder that does not exist yet, or is empty.
         trust: as for ``load_verified``.
         registry_uri: another registry than the settings name.
+        progress: told ``verify``, bytes copied, bytes in all.
 
     Raises:
         UsageError: ``destination-not-empty``.
         VerificationError, FetchError, ToolError: as ``load_verified``.
     """
-    target = destination.expanduser().absolute()
-    _check_free(target)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.partial-"))
+    target = destination.absolute()
     try:
-        copied = copy_to(ref, trust, scratch / "release", registry_uri)
+        _check_free(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name[:100]}.partial-"))
+    except OSError as error:
+        raise ToolError("copy-failed", f"{str(target)[:200]}: {error.strerror}") from error
+    try:
+        copied = copy_to(ref, trust, scratch / "release", registry_uri, progress)
         _make_readable(copied.root)
         try:
             copied.root.rename(target)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from hashlib import sha256
 from typing import BinaryIO
 
@@ -12,26 +12,33 @@ from registry_gate.signing.refusal import refusal, shown
 
 _BLOCK = 1024 * 1024
 
+Told = Callable[[int], None]
+"""Told how many bytes were just hashed."""
 
-def check_bytes(stream: BinaryIO, file: ManifestFile) -> None:
+
+def nobody(count: int) -> None:
+    """Tell nobody."""
+
+
+def check_bytes(stream: BinaryIO, file: ManifestFile, told: Told = nobody) -> None:
     """Read the file to its end and compare.
 
     Raises:
         VerificationError: ``bytes-differ``.
     """
-    _read(stream, file, None)
+    _read(stream, file, None, told)
 
 
-def copy_file(stream: BinaryIO, file: ManifestFile, out: BinaryIO) -> None:
+def copy_file(stream: BinaryIO, file: ManifestFile, out: BinaryIO, told: Told = nobody) -> None:
     """Write what is hashed and hash what is written; ``out`` may be used only when this returns.
 
     Raises:
         VerificationError: ``bytes-differ``.
     """
-    _read(stream, file, out)
+    _read(stream, file, out, told)
 
 
-def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None) -> None:
+def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None, told: Told) -> None:
     whole = sha256()
     for number, expected in enumerate(file.chunks):
         piece = sha256()
@@ -40,6 +47,7 @@ def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None) -> None:
             piece.update(block)
             if out is not None:
                 out.write(block)
+            told(len(block))
         if piece.hexdigest() != expected:
             raise _differs(file, f"something changed at or after byte {number * file.chunk_size}")
     if stream.read(1):

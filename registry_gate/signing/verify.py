@@ -9,8 +9,9 @@ from datetime import datetime
 from pathlib import Path
 
 from registry_gate.errors import VerificationError
+from registry_gate.progress import Progress, silent
 from registry_gate.release import Manifest, Verified
-from registry_gate.signing.bytes import check_bytes, copy_file
+from registry_gate.signing.bytes import Told, check_bytes, copy_file
 from registry_gate.signing.folder import Folder, ReleaseSource
 from registry_gate.signing.refusal import refusal, shown
 from registry_gate.signing.statements import MODEL_FOLDER, MODEL_SIG, STATEMENTS
@@ -73,8 +74,11 @@ def verify_release(
     expect_name: str | None = None,
     expect_id: str | None = None,
     now: datetime | None = None,
+    progress: Progress = silent,
 ) -> Verified:
     """Verify a Release folder where it lies, to the last byte; what is promised holds for this moment only.
+
+    ``progress`` is told ``verify``, bytes hashed, bytes in all.
 
     Raises:
         VerificationError: see ``signing.refusal.CODES``.
@@ -82,23 +86,37 @@ def verify_release(
     """
     with Folder(root) as source:
         found = read_statements(source, trust, expect_name=expect_name, expect_id=expect_id, now=now)
-        check_files(source, found.manifest)
+        check_files(source, found.manifest, progress)
         return found.verified
 
 
-def check_files(source: ReleaseSource, manifest: Manifest) -> None:
+def check_files(source: ReleaseSource, manifest: Manifest, progress: Progress = silent) -> None:
     """Exactly the files of the manifest, byte for byte, wherever the Release is read from.
 
     Raises:
         VerificationError: ``unexpected-file``, ``missing-file``, ``link`` or ``bytes-differ``.
     """
     check_names(source, manifest)
+    told = _counted(manifest, progress)
     for file in manifest.files:
         with source.open(f"{MODEL_FOLDER}/{file.name}") as stream:
-            check_bytes(stream, file)
+            check_bytes(stream, file, told)
 
 
-def copy_verified(source: ReleaseSource, found: VerifiedStatements, destination: Path) -> Path:
+def _counted(manifest: Manifest, progress: Progress) -> Told:
+    done = 0
+
+    def told(count: int) -> None:
+        nonlocal done
+        done += count
+        progress("verify", done, manifest.total_size)
+
+    return told
+
+
+def copy_verified(
+    source: ReleaseSource, found: VerifiedStatements, destination: Path, progress: Progress = silent
+) -> Path:
     """Copy a Release into a new private folder (mode 0700), hashing what is written; returns the folder.
 
     Every file is opened once. If anything is not what was signed the error is raised and the caller must
@@ -109,11 +127,12 @@ def copy_verified(source: ReleaseSource, found: VerifiedStatements, destination:
     """
     check_names(source, found.manifest)
     destination.mkdir(mode=0o700)
+    told = _counted(found.manifest, progress)
     for file in found.manifest.files:
         target = destination / MODEL_FOLDER / file.name
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with source.open(f"{MODEL_FOLDER}/{file.name}") as stream, target.open("xb") as out:
-            copy_file(stream, file, out)
+            copy_file(stream, file, out, told)
     (destination / "attestations").mkdir(mode=0o700)
     (destination / MODEL_SIG).write_bytes(found.model_sig)
     (destination / STATEMENTS).write_bytes(found.statements)
