@@ -14,9 +14,9 @@ from registry_gate.local_scan import scan_local
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
 from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
-from registry_gate.reference import open_source
+from registry_gate.reference import is_there, open_source
 from registry_gate.report.document import Report, make_report, receipt_section, release_section
-from registry_gate.settings import Settings
+from registry_gate.settings import Settings, check_alias
 from registry_gate.settings import load as load_settings
 from registry_gate.sources import Source
 from registry_gate.workspace import open_workspace
@@ -67,11 +67,16 @@ def admit(
         UsageError, FetchError, ToolError: no decision was made.
         VerificationError: what was signed did not verify when read back; nothing points at it.
     """
-    policy, settings, now = request.policy, request.settings, datetime.now(UTC)
+    policy, settings = request.policy, request.settings
     source = _open(request)
     name = registered_name(source.candidate.id)
+    if request.alias is not None:
+        check_alias(request.alias)
     with open_workspace(settings, name, progress) as workspace:
+        now = datetime.now(UTC)  # once it is this admission's turn: another one may have signed meanwhile
         publisher = None if dry_run else open_publisher(settings, policy, request.alias, workspace, step)
+        if publisher:
+            publisher.check_name(source.candidate)
         walk = begin(source, policy, _options(request), workspace, now=now, progress=progress)
         walk.walk("list", walk.list)
         if publisher and (earlier := _earlier(publisher, walk, request)):
@@ -99,15 +104,17 @@ def scan(request: Request, *, progress: Progress = silent) -> Report:
     For one file only its bytes and tensors are judged, and ``admit`` as verdict means "no finding". Raises as
     :func:`admit` does.
     """
-    now, settings, policy = datetime.now(UTC), request.settings, request.policy
+    settings, policy = request.settings, request.policy
     options = _options(request, full=True, out_of_scope=SCAN_LEAVES_OUT)
     path = Path(request.reference)
-    if request.as_id is None and path.exists():
+    if request.as_id is None and is_there(request.reference):
         with open_workspace(settings, "scan", progress) as workspace:
+            now = datetime.now(UTC)
             walk = scan_local(path, policy, options, workspace, now=now, progress=progress)
             return _report("scan", walk, decide(walk.evidence, policy, now))
     source = _open(request)
     with open_workspace(settings, registered_name(source.candidate.id), progress) as workspace:
+        now = datetime.now(UTC)
         walk = begin(source, policy, options, workspace, now=now, progress=progress)
         walk.walk("list", walk.list)
         resume(walk)

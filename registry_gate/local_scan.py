@@ -57,6 +57,8 @@ def _alone(path: Path, workspace: Path) -> Path:
     folder = workspace / "file"
     folder.mkdir()
     target = folder / path.name
+    if not path.is_file():
+        raise FetchError("unreadable", f"{str(path)[:200]!r} is neither a folder nor a regular file")
     try:
         os.link(path, target, follow_symlinks=True)
     except OSError:

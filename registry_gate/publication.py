@@ -6,6 +6,8 @@ it finds whole and replaces what it does not.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,11 +15,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from registry_gate.candidate import Candidate, registered_name
+from registry_gate.client.find import stored_release
 from registry_gate.decision import Decision
-from registry_gate.errors import UsageError, VerificationError
+from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import ReceiptBody
+from registry_gate.origin import LOOPBACK, origin_of
 from registry_gate.policy import SHIPPED, Policy, load_policy
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
@@ -25,7 +30,7 @@ from registry_gate.settings import DEFAULT_ALIAS, Settings
 from registry_gate.signing.keys import Signer, init_keys, load_signer
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, effective_trust
-from registry_gate.signing.verify import verify_release
+from registry_gate.signing.verify import check_files, read_statements, verify_release
 
 Step = Callable[[str], None]
 """Called with the name of each step just finished: where a drill or a test may stop the process."""
@@ -106,6 +111,25 @@ class Publisher:
             self.step("version-created")
             return self.finish(verified, version, decision.decided_at, reused=False)
 
+    def check_name(self, candidate: Candidate) -> None:
+        """A registered name belongs to the source it was first admitted from, unless an alias is named.
+
+        Ids that differ in case share one name, and so do a hub's id, another hub's and a folder's ``--as``.
+
+        Raises:
+            UsageError: ``name-taken``, so that no model is fetched that would take another one's place.
+        """
+        owner = self.log.first_admitted(registered_name(candidate.id))
+        if owner is None or self.alias is not None or _whose(owner) == _whose(candidate):
+            return
+        raise UsageError(
+            "name-taken",
+            f"{registered_name(candidate.id)!r} is the registered name of {owner.id!r} from "
+            f"{owner.endpoint or 'a local folder'}",
+            why="whoever loads that name would get a model from another source",
+            todo="admit it under an id of its own, or name the alias to move with --alias",
+        )
+
     def find_earlier(self, evidence: Evidence, policy: Policy) -> Found | None:
         """An earlier admission of the same commit under the same policy that the store still holds whole.
 
@@ -114,8 +138,8 @@ class Publisher:
         for version in self._candidates(evidence, policy):
             try:
                 verified = self._read_back(version.source_uri, evidence, evidence.observed_at)
-            except VerificationError:
-                continue
+            except (VerificationError, FetchError):
+                continue  # examined anew then, which is always safe
             if _same_admission(verified, evidence, policy):
                 return Found(verified, version)
         return None
@@ -166,9 +190,16 @@ class Publisher:
         )
 
     def _read_back(self, source_uri: str, evidence: Evidence, now: datetime) -> Verified:
-        folder = self.workspace / f"read-back-{len(list(self.workspace.iterdir()))}"
-        self.registry.download(source_uri, folder)
-        return verify_release(folder, self.trust, expect_id=evidence.candidate.id, now=now)
+        return self._verified(source_uri, now, expect_id=evidence.candidate.id)
+
+    def _verified(
+        self, source_uri: str, now: datetime, *, expect_id: str | None = None, expect_name: str | None = None
+    ) -> Verified:
+        """Verify what the store holds where it lies: what nobody signed is not copied first."""
+        with stored_release(source_uri, self.registry.uri, self.workspace) as source:
+            found = read_statements(source, self.trust, expect_name=expect_name, expect_id=expect_id, now=now)
+            check_files(source, found.manifest)
+            return found.verified
 
     def _candidates(self, evidence: Evidence, policy: Policy) -> list[RegisteredVersion]:
         """Registered versions that the log gives reason to look at, newest first."""
@@ -188,7 +219,7 @@ class Publisher:
         )
 
     def _move_alias(self, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
-        """Point the alias at this version: forward only, unless it was asked for by name.
+        """Point the alias at this version: forward only and never from another source, unless asked by name.
 
         An alias whose Release does not verify is replaced. Returns whether it points at this version now.
         """
@@ -202,13 +233,22 @@ class Publisher:
         return True
 
     def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
-        folder = self.workspace / "alias"
         try:
-            self.registry.download(current.source_uri, folder)
-            ahead = verify_release(folder, self.trust, expect_id=verified.id, now=now)
+            there = self._verified(current.source_uri, now, expect_name=verified.name)
         except VerificationError:
             return False
-        return ahead.sequence > verified.sequence
+        except FetchError as error:
+            if error.code == "no-such-release":
+                return False
+            raise
+        return _whose(there) != _whose(verified) or there.sequence > verified.sequence
+
+
+def _whose(found: Candidate | Verified) -> tuple[str, ...]:
+    """What a name means something together with; hubs on this very machine are one, whatever their port."""
+    origin = origin_of(found.endpoint)
+    here = origin is not None and origin.scheme == "http" and origin.is_loopback
+    return found.kind.value, LOOPBACK if here else found.endpoint, found.id
 
 
 def _same_admission(verified: Verified, evidence: Evidence, policy: Policy) -> bool:
@@ -221,18 +261,34 @@ def _same_admission(verified: Verified, evidence: Evidence, policy: Policy) -> b
     )
 
 
+def _first_use(settings: Settings) -> tuple[str, ...]:
+    """Make key and trust file where there is neither; two gates may be started at once."""
+    with _alone(settings.home / ".first-use.lock"):
+        if settings.keys.exists() or settings.trust.exists():
+            return ()
+        pair = init_keys(settings, tuple(load_policy(name).digest() for name in SHIPPED))
+        return (f"first use: made a signing key ({pair.key_id[:16]}…) in {settings.keys}",)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
 def open_publisher(
     settings: Settings, policy: Policy, alias: str | None, workspace: Path, step: Step = no_step
 ) -> Publisher:
     """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
 
     Raises:
-        UsageError: ``policy-not-trusted``, so that no model is fetched for a verdict nobody would accept.
+        UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict nobody would accept.
     """
-    notes: tuple[str, ...] = ()
-    if not settings.keys.exists() and not settings.trust.exists():
-        pair = init_keys(settings, tuple(load_policy(name).digest() for name in SHIPPED))
-        notes = (f"first use: made a signing key ({pair.key_id[:16]}…) in {settings.keys}",)
+    notes = _first_use(settings)
     trust = effective_trust(settings)
     if policy.digest() not in trust.policies:
         raise UsageError(
@@ -242,5 +298,13 @@ def open_publisher(
             todo="accept it once: `registry-gate keys trust-policy POLICY`",
         )
     signer = load_signer(settings)
+    if signer.key not in trust.keys:
+        # What it signed would be refused, and one line by it in the log would make the whole log unreadable.
+        raise UsageError(
+            "key-not-trusted",
+            f"the signing key in {settings.keys} ({signer.key.key_id[:16]}…) is not in the trust file",
+            why="whatever it signed would be refused at load time",
+            todo="restore the key that the trust file pins, or have this one added to it",
+        )
     log = AdmissionLog(settings.log, trust, signer)
     return Publisher(signer, trust, log, Registry(settings.registry_uri), alias, workspace, step, notes)

@@ -43,7 +43,7 @@ def open_source(
         raise UsageError(
             "bad-reference",
             f"{reference[:200]!r} is a local path without an id",
-            todo="say what it is to be known by: --as owner/name (or only look at it with `registry-gate scan`)",
+            todo="say what it is to be known by: --as owner/name (or `registry-gate scan`, to look only)",
         )
     model_id, _, in_reference = reference.partition("@")
     if revision == "" or reference.endswith("@"):

@@ -9,9 +9,11 @@ import fcntl
 import logging
 import os
 import shutil
+import sqlite3
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -28,9 +30,13 @@ _EXPERIMENT = "registry-gate"
 _ARTIFACT_PATH = "release"
 _SQLITE = "sqlite:///"
 _TAG = "registry_gate."
+_MAX_VERSIONS = 100_000
+_STORES = frozenset({"s3", "gs", "r2", "b2", "wasb", "wasbs", "abfss", "oss", "hdfs", "viewfs"})
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
-# Set while MLflow works: no telemetry, no progress bars, no links printed, nothing unpickled.
+# Set while MLflow works: no telemetry, no progress bars, no links printed, nothing unpickled; a server that
+# does not answer is given up after about fifteen seconds, not four minutes.
 _ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -38,6 +44,10 @@ _ENVIRONMENT = {
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 _NOISY = ("mlflow", "alembic", "alembic.runtime.migration", "mlflow.store.db.utils")
+
+
+# What is restored belongs to the whole process, so that one thread at a time may set it aside.
+_QUIET = threading.RLock()
 
 
 class Upload(Record):
@@ -146,7 +156,7 @@ class Registry:
                 page = client.search_model_versions(f"name='{quoted}'", page_token=token)
                 found += [_record(item) for item in page if item.name == name]
                 token = page.token
-                if not token:
+                if not token or len(found) > _MAX_VERSIONS:
                     break
         return tuple(sorted(found, key=lambda item: item.version, reverse=True))
 
@@ -155,16 +165,17 @@ class Registry:
 
         Raises:
             VerificationError: ``missing-file`` when the store holds nothing there.
-            FetchError: ``registry-unreadable``.
+            FetchError: ``no-such-release`` for what is no address of a store, ``registry-unreadable``.
         """
         destination.mkdir(mode=0o700)
         local = local_path(source_uri)
         if local is not None:
             _copy_local(local, destination)
             return destination
-        if ":/" not in source_uri:
-            # MLflow would take it for a path in the working folder.
-            raise FetchError("registry-unreadable", f"a version's source is {source_uri[:200]!r}, no address")
+        if not self._is_store(source_uri):
+            raise FetchError(
+                "no-such-release", f"a version's source is {source_uri[:200]!r}, no store's address"
+            )
         scratch = Path(tempfile.mkdtemp(dir=destination.parent, prefix=".download-"))
         try:
             with self._working("download the Release") as client:
@@ -175,6 +186,21 @@ class Registry:
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
         return destination
+
+    def _is_store(self, source_uri: str) -> bool:
+        """True for this server's own artifacts and for object stores.
+
+        Anything else MLflow would look for in the working folder, or ask of another server, to which it would
+        send the user name and password of this one.
+        """
+        try:
+            parts = urlsplit(source_uri)
+        except ValueError:
+            return False
+        if parts.scheme == "mlflow-artifacts":
+            return not parts.netloc
+        own = source_uri.startswith(f"{self.uri}/") and self.uri.startswith("http")
+        return own or (parts.scheme in _STORES and bool(parts.netloc))
 
     @contextmanager
     def _working(self, doing: str) -> Iterator[MlflowClient]:
@@ -218,6 +244,9 @@ class Registry:
         database.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with database.with_name(f"{database.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            # MLflow would try to open what is no database for a minute and a half.
+            with closing(sqlite3.connect(database)) as connection:
+                connection.execute("PRAGMA schema_version")
             yield
 
     def _experiment(self, client: MlflowClient) -> str:
@@ -311,13 +340,18 @@ def _download(source_uri: str, scratch: Path, tracking_uri: str) -> str:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Keep MLflow and its migrations off the terminal; what was set before is restored."""
+    with _QUIET:
+        yield from _while_quiet()
+
+
+def _while_quiet() -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _NOISY]
     levels = [logger.level for logger in loggers]
     before = {name: os.environ.get(name) for name in _ENVIRONMENT}
     os.environ.update(_ENVIRONMENT)
     try:
         for logger in loggers:
-            logger.setLevel(logging.WARNING)
+            logger.setLevel(logging.CRITICAL)  # what fails is raised, and told once
         yield
     finally:
         for logger, level in zip(loggers, levels, strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,6 +14,8 @@ ADMINISTRATOR_TRUST = Path("/etc/registry-gate/trust.json")
 DEFAULT_ALIAS = "approved"
 _SQLITE = "sqlite:///"
 _SERVERS = ("http", "https")
+_ALIAS = re.compile(r"[A-Za-z0-9_-]{1,100}")
+_RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 
 
 class Settings(Record):
@@ -69,18 +72,28 @@ def load(
         administrator_trust: for tests only; the real path is fixed.
 
     Raises:
-        UsageError: ``bad-registry-uri``.
+        UsageError: ``bad-registry-uri``, ``bad-home``.
     """
-    chosen = Path(home or os.environ.get("REGISTRY_GATE_HOME") or Path.home() / ".registry-gate")
-    root = chosen.expanduser().absolute()
+    root = _absolute(home or os.environ.get("REGISTRY_GATE_HOME") or "~/.registry-gate")
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
     return Settings(
         home=root,
         registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
-        trust=Path(trust).expanduser().absolute() if trust else root / "trust.json",
+        trust=_absolute(trust) if trust else root / "trust.json",
         administrator_trust=administrator_trust,
     )
+
+
+def _absolute(path: Path | str) -> Path:
+    try:
+        return Path(path).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(
+            "bad-home",
+            f"{str(path)[:200]!r}: {error}",
+            todo="give an absolute path in REGISTRY_GATE_HOME or REGISTRY_GATE_TRUST",
+        ) from error
 
 
 def _checked_uri(uri: str) -> str:
@@ -94,9 +107,9 @@ def _checked_uri(uri: str) -> str:
     except ValueError as error:
         raise _bad_uri(uri, str(error)) from error
     if parts.scheme not in ("sqlite", *_SERVERS):
-        raise _bad_uri(f"{parts.scheme}:...", f"its scheme is not one of sqlite, {', '.join(_SERVERS)}")
+        raise _bad_uri(uri, f"its scheme is not one of sqlite, {', '.join(_SERVERS)}")
     if "@" in parts.netloc:
-        raise _bad_uri(f"{parts.scheme}://...", "it carries a user name or password")
+        raise _bad_uri(uri, "it carries a user name or password")
     if parts.query or parts.fragment or "?" in uri or "#" in uri:
         raise _bad_uri(uri, "nothing may follow its path")
     if parts.scheme == "sqlite":
@@ -112,13 +125,33 @@ def _checked_database(uri: str) -> str:
         raise _bad_uri(uri, "an sqlite registry needs an absolute path: four slashes")
     if path.endswith("/") or Path(path).name in ("", "..") or Path(path).is_dir():
         raise _bad_uri(uri, "it names a folder, not a database file")
+    if "%" in path:
+        # The database library would decode it and open another path.
+        raise _bad_uri(uri, "its path holds a '%'")
     return uri
 
 
+def check_alias(alias: str) -> str:
+    """Return the alias if a registry can hold it and ``models:/name@alias`` can name it.
+
+    Raises:
+        UsageError: ``bad-alias``.
+    """
+    if not _ALIAS.fullmatch(alias) or _RESERVED_ALIAS.fullmatch(alias):
+        raise UsageError(
+            "bad-alias",
+            f"{alias[:200]!r} is no alias",
+            why="an alias is at most 100 letters, digits, '-' and '_'; 'latest' and 'v1', 'v2' are taken",
+            todo="choose another one",
+        )
+    return alias
+
+
 def _bad_uri(uri: str, detail: str) -> UsageError:
+    shown = uri.partition(":")[0] + "://..." if "@" in uri else uri
     return UsageError(
         "bad-registry-uri",
-        f"registry URI {uri[:200]!r} cannot be used: {detail}",
+        f"registry URI {shown[:200]!r} cannot be used: {detail}",
         todo="give sqlite:////absolute/path/mlflow.db or http(s)://host:port; the user name and password of "
         "a server belong in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
     )

@@ -26,11 +26,13 @@ def open_workspace(settings: Settings, name: str, progress: Progress) -> Iterato
         ToolError: ``no-workspace``.
     """
     try:
-        settings.work.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for private in (settings.home, settings.work):
+            private.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(settings.work / f"{name}.lock", progress):
-            for leftover in settings.work.glob(f"{name}.run-*"):
+            # No id holds a "+", so no model's folders can be taken for the leftovers of another.
+            for leftover in settings.work.glob(f"{name}+run-*"):
                 shutil.rmtree(leftover, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{name}.run-", dir=settings.work))
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}+run-", dir=settings.work))
             try:
                 yield folder
             finally:
@@ -38,7 +40,7 @@ def open_workspace(settings: Settings, name: str, progress: Progress) -> Iterato
     except OSError as error:
         raise ToolError(
             "no-workspace",
-            f"{settings.work}: {error.strerror or error}",
+            f"{error.filename or settings.work}: {error.strerror or error}",
             why="the gate needs a private folder with room for two copies of the model",
             todo="free some space, or set REGISTRY_GATE_HOME to a folder that has it",
         ) from error

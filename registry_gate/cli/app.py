@@ -22,6 +22,9 @@ _EPILOG = (
     "signature; 1 no decision (usage, network, a tool that failed). Results on stdout, progress on stderr."
 )
 
+_CTRL_C = 130
+"""What the command-line library returns for an interrupt; no command of ours does."""
+
 app = typer.Typer(
     name="registry-gate",
     no_args_is_help=True,
@@ -66,15 +69,21 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write(_safe(error.diagnostics()))
         return error.exit_code
     except (KeyboardInterrupt, typer.Abort):
-        sys.stderr.write("interrupted: run again, and it finishes what was begun\n")
-        return 1
+        return _interrupted()
     except BrokenPipeError:
         # The reader of our output went away; say nothing more, and let the shell see "no decision".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except Exception as error:
         return _unforeseen(error)
+    if result == _CTRL_C:
+        return _interrupted()
     return result if isinstance(result, int) else 0
+
+
+def _interrupted() -> int:
+    sys.stderr.write("interrupted: run again, and it finishes what was begun\n")
+    return 1
 
 
 def _stop_tidily() -> None:

@@ -13,7 +13,6 @@ from registry_gate.client.reference import Reference
 from registry_gate.errors import FetchError
 
 if TYPE_CHECKING:
-    from registry_gate.client.rest import Version
     from registry_gate.registry import RegisteredVersion
     from registry_gate.settings import Settings
     from registry_gate.signing.folder import ReleaseSource
@@ -40,7 +39,8 @@ def release_source(reference: Reference, settings: Settings) -> Iterator[Release
         with _served(reference, settings.registry_uri) as source:
             yield source
         return
-    with _stored(_embedded_version(reference, settings.registry_uri).source_uri, settings) as source:
+    found = _embedded_version(reference, settings.registry_uri)
+    with stored_release(found.source_uri, settings.registry_uri) as source:
         yield source
 
 
@@ -52,11 +52,7 @@ def _served(reference: Reference, registry_uri: str) -> Iterator[ReleaseSource]:
     version = registry.version_for(reference.name or "", reference.alias or "")
     if version is None:
         raise _absent(reference, registry_uri)
-    proxied = registry.release(version)
-    if proxied is not None:
-        yield proxied
-        return
-    with _downloaded(version, registry_uri) as source:
+    with stored_release(version.source_uri, registry_uri) as source:
         yield source
 
 
@@ -73,8 +69,18 @@ def _embedded_version(reference: Reference, registry_uri: str) -> RegisteredVers
 
 
 @contextmanager
-def _stored(source_uri: str, settings: Settings) -> Iterator[ReleaseSource]:
-    """Read a local store where it lies (each file once); fetch any other into a private folder first."""
+def stored_release(
+    source_uri: str, registry_uri: str, scratch: Path | None = None
+) -> Iterator[ReleaseSource]:
+    """Open the Release at the address that a registry gave for a version.
+
+    A local store is read where it lies, a store behind the server file by file, each once; any other is
+    fetched into a private folder under ``scratch`` first.
+
+    Raises:
+        FetchError: ``no-such-release``: nothing is there, or it is no address of a store;
+            ``registry-unreadable``, ``registry-unreachable``.
+    """
     from registry_gate.registry import local_path
     from registry_gate.signing.folder import Folder
 
@@ -83,28 +89,34 @@ def _stored(source_uri: str, settings: Settings) -> Iterator[ReleaseSource]:
         with Folder(local) as folder:
             yield folder
         return
-    with _fetched(source_uri, settings.registry_uri) as source:
+    proxied = _proxied(source_uri, registry_uri)
+    if proxied is not None:
+        yield proxied
+        return
+    with _fetched(source_uri, registry_uri, scratch) as source:
         yield source
 
 
-@contextmanager
-def _downloaded(version: Version, registry_uri: str) -> Iterator[ReleaseSource]:
-    with _fetched(version.source_uri, registry_uri) as source:
-        yield source
+def _proxied(source_uri: str, registry_uri: str) -> ReleaseSource | None:
+    if not registry_uri.startswith(("http://", "https://")):
+        return None
+    from registry_gate.client.rest import RestRegistry
+
+    return RestRegistry(registry_uri).release(source_uri)
 
 
 @contextmanager
-def _fetched(source_uri: str, registry_uri: str) -> Iterator[ReleaseSource]:
+def _fetched(source_uri: str, registry_uri: str, scratch: Path | None) -> Iterator[ReleaseSource]:
     from registry_gate.registry import Registry
     from registry_gate.signing.folder import Folder
 
-    scratch = Path(tempfile.mkdtemp(prefix="registry-gate-fetch-"))
+    private = Path(tempfile.mkdtemp(prefix="registry-gate-fetch-", dir=scratch))
     try:
-        Registry(registry_uri).download(source_uri, scratch / "release")
-        with Folder(scratch / "release") as folder:
+        Registry(registry_uri).download(source_uri, private / "release")
+        with Folder(private / "release") as folder:
             yield folder
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(private, ignore_errors=True)
 
 
 def _absent(reference: Reference, registry_uri: str) -> FetchError:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 _LOGGER = logging.getLogger(__name__)
 _OFFLINE = threading.RLock()
 _OFFLINE_VARIABLES = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE")
+_NEVER = frozenset(
+    {"auto_map", "fusion_config", "kernel_config", "transformers_weights", "use_pretrained_backbone"}
+)
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model")
 
@@ -71,10 +74,13 @@ def _library_class(folder: Path) -> type[PreTrainedModel]:
     import transformers
 
     config = json.loads((folder / "config.json").read_bytes())
-    if "auto_map" in config or (folder / "adapter_config.json").exists():
+    if any(key in _NEVER and (value or key == "auto_map") for key, value in _entries(config)):
         raise _failed("its configuration asks for code or weights that are not in the Release")
-    if any("/" in str(config.get(key, "")) for key in ("attn_implementation", "_attn_implementation")):
+    if (folder / "adapter_config.json").exists():
+        raise _failed("it is an adapter: the weights it changes are not in the Release")
+    if any("attn_implementation" in key and "/" in str(value) for key, value in _entries(config)):
         raise _failed("its configuration asks for an attention kernel from the hub")
+    _check_shards(folder)
     names = config.get("architectures") or [None]
     found = getattr(transformers, names[0], None) if isinstance(names[0], str) else None
     is_class = isinstance(found, type) and issubclass(found, transformers.PreTrainedModel)
@@ -82,6 +88,24 @@ def _library_class(folder: Path) -> type[PreTrainedModel]:
         raise _failed(f"architecture {str(names[0])[:100]!r} is not a class of the transformers library")
     checked: type[PreTrainedModel] = found
     return checked
+
+
+def _entries(value: object) -> Iterator[tuple[str, object]]:
+    """Every key of a JSON document with its value, at any depth."""
+    for key, item in value.items() if isinstance(value, dict) else ():
+        yield key, item
+        yield from _entries(item)
+    for item in value if isinstance(value, list) else ():
+        yield from _entries(item)
+
+
+def _check_shards(folder: Path) -> None:
+    """`transformers` opens whatever path a shard index names; only files of the copy are verified."""
+    present = {path.name for path in folder.iterdir()}
+    for index in folder.glob("*.index.json"):
+        shards = json.loads(index.read_bytes())["weight_map"].values()
+        if strangers := set(shards) - present:
+            raise _failed(f"{index.name} names {str(min(strangers))[:100]!r}, which is not in the Release")
 
 
 def _processor(folder: Path) -> object | None:

@@ -85,10 +85,10 @@ class RestRegistry:
         source = str((uri or {}).get("artifact_uri") or described.get("source", ""))
         return Version(name=str(described.get("name", "")), version=version, source_uri=source)
 
-    def release(self, version: Version) -> RestRelease | None:
-        """The Release behind a version, if the server itself passes its files on; None for other stores."""
+    def release(self, source_uri: str) -> RestRelease | None:
+        """The Release at a version's source, if the server itself passes its files on, else None."""
         try:
-            parts = urlsplit(version.source_uri)
+            parts = urlsplit(source_uri)
         except ValueError:
             return None
         path = unquote(parts.path)

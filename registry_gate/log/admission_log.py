@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -100,9 +101,18 @@ class AdmissionLog:
 
     def first_seen(self, candidate: Candidate) -> datetime | None:
         """When this source was first decided on, whatever the verdict; None if never."""
+        wanted = _source(candidate)
         for entry in self.entries():
-            if isinstance(entry.body, DecisionBody) and _source(entry.body.candidate) == _source(candidate):
+            if isinstance(entry.body, DecisionBody) and _source(entry.body.candidate) == wanted:
                 return entry.recorded_at
+        return None
+
+    def first_admitted(self, registered_name: str) -> Candidate | None:
+        """The source that a registered name was first admitted from; None if it never was."""
+        decisions = (entry.body for entry in self.entries() if isinstance(entry.body, DecisionBody))
+        for body in decisions:
+            if body.verdict is Verdict.ADMIT and body.registered_name == registered_name:
+                return body.candidate
         return None
 
     def _append(self, body: DecisionBody | ReceiptBody) -> LogEntry:
@@ -175,10 +185,13 @@ class AdmissionLog:
     @contextmanager
     def _locked(self, flags: int, lock: int) -> Iterator[int]:
         try:
-            descriptor = os.open(self._path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+            # Without O_NONBLOCK a named pipe in its place would hold the gate for ever.
+            descriptor = os.open(self._path, flags | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK, 0o600)
         except OSError as error:
             raise FetchError("log-unreadable", f"{self._path}: {error.strerror}") from error
         try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise FetchError("log-unreadable", f"{self._path} is not a plain file")
             fcntl.flock(descriptor, lock)
             yield descriptor
         finally:

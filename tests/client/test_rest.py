@@ -243,7 +243,12 @@ def test_a_server_that_answers_nonsense_is_one_of_our_errors(
     uri, handler = strangers[0]
     handler.answer = answer
     monkeypatch.setenv("REGISTRY_GATE_REGISTRY_URI", uri)
-    assert refused("acme/x", scratch) in {"registry-unreachable", "registry-unreadable", "not-in-registry"}
+    assert refused("acme/x", scratch) in {
+        "registry-unreachable",
+        "registry-unreadable",
+        "not-in-registry",
+        "no-such-release",
+    }
 
 
 def test_a_release_of_another_gate_on_the_same_server_is_refused(

@@ -93,7 +93,7 @@ def main(folder: Path, policy_file: str) -> None:
                 "second": in_fork(lambda: admit_until(None)),
                 "loaded_after_second": in_fork(loaded),
                 "versions": in_fork(versions),
-                "leftovers": len(list(settings.work.glob("*.run-*"))),
+                "leftovers": len(list(settings.work.glob("*+run-*"))),
             }
             sys.stdout.write(json.dumps(outcome) + "\n")
             sys.stdout.flush()

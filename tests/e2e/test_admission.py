@@ -177,7 +177,7 @@ def test_dry_run_signs_logs_and_registers_nothing(gate: Gate) -> None:
     assert report.verdict is Verdict.ADMIT
     assert (report.release, report.receipt) == (None, None)
     assert not gate.settings.log.exists()
-    assert not list(gate.settings.work.glob("*.run-*"))
+    assert not list(gate.settings.work.glob("*+run-*"))
 
 
 def test_an_older_commit_does_not_move_the_alias_back_unless_asked_by_name(
