@@ -85,7 +85,7 @@ def admit(
         step("staged")
         decision = decide(walk.evidence, policy, now)
         if publisher is None:
-            return _report("admit", walk, decision)
+            return _report(request, "admit", walk, decision)
         sequence = publisher.record(walk.evidence, decision)
         folder = archive.folder_of(settings, sequence, name)
         archive.file_away(folder, walk.evidence, decision)
@@ -93,7 +93,7 @@ def admit(
         published = None
         if decision.verdict is Verdict.ADMIT:
             published = publisher.publish(walk.evidence, decision, policy, sequence)
-        report = _report("admit", walk, decision, published, folder, publisher.notes)
+        report = _report(request, "admit", walk, decision, published, folder, publisher.notes)
         archive.file_report(folder, report)
         return report
 
@@ -111,14 +111,14 @@ def scan(request: Request, *, progress: Progress = silent) -> Report:
         with open_workspace(settings, "scan", progress) as workspace:
             now = datetime.now(UTC)
             walk = scan_local(path, policy, options, workspace, now=now, progress=progress)
-            return _report("scan", walk, decide(walk.evidence, policy, now))
+            return _report(request, "scan", walk, decide(walk.evidence, policy, now))
     source = _open(request)
     with open_workspace(settings, registered_name(source.candidate.id), progress) as workspace:
         now = datetime.now(UTC)
         walk = begin(source, policy, options, workspace, now=now, progress=progress)
         walk.walk("list", walk.list)
         resume(walk)
-        return _report("scan", walk, decide(walk.evidence, policy, now))
+        return _report(request, "scan", walk, decide(walk.evidence, policy, now))
 
 
 def _open(request: Request) -> Source:
@@ -153,7 +153,7 @@ def _earlier(publisher: Publisher, walk: Examination, request: Request) -> Repor
         return None
     published = publisher.finish(said, found.version, walk.evidence.observed_at, reused=True)
     walk.evidence = filed.evidence
-    return _report("admit", walk, filed.decision, published, filed.folder)
+    return _report(request, "admit", walk, filed.decision, published, filed.folder)
 
 
 def _was_probed(filed: archive.Filed) -> bool:
@@ -163,6 +163,7 @@ def _was_probed(filed: archive.Filed) -> bool:
 
 
 def _report(
+    request: Request,
     command: str,
     walk: Examination,
     decision: Decision,
@@ -170,19 +171,21 @@ def _report(
     folder: Path | None = None,
     notes: tuple[str, ...] = (),
 ) -> Report:
-    release = receipt = None
+    registered = None
     if published:
-        release = release_section(published.verified)
-        receipt = receipt_section(
-            published.receipt, alias_current=published.alias_current, reused=published.reused
+        registered = (
+            release_section(published.verified),
+            receipt_section(
+                published.receipt, alias_current=published.alias_current, reused=published.reused
+            ),
         )
     return make_report(
         command,
         walk.evidence,
         decision,
+        subject=request.reference,
         seconds=walk.seconds | (published.seconds if published else {}),
-        release=release,
-        receipt=receipt,
+        registered=registered,
         folder=str(folder) if folder else None,
         notes=notes,
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from registry_gate.checks import CHECKS
 from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
-from registry_gate.evidence import Evidence, Problem
+from registry_gate.evidence import Evidence, Facts, FileFormat, Problem
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
@@ -23,6 +23,8 @@ from registry_gate.progress import Progress, silent
 from registry_gate.sources import Source
 from registry_gate.weights.selection import select_weights, whole_file
 from registry_gate.weights.stream import stage
+
+_DOCUMENTS = (FileFormat.JSON, FileFormat.TEXT, FileFormat.YAML, FileFormat.SENTENCEPIECE, FileFormat.IMAGE)
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,11 @@ class Examination:
         """Snapshot -> Facts, and the one set of weights that a Release would carry."""
         if self.snapshot is not None:
             facts = examine_files(self.snapshot, self.policy, self.progress)
-            choose = whole_file if self.options.bare_file else select_weights
-            self._record(facts=facts, weight_set=choose(facts, self.policy))
+            if self.options.bare_file:
+                self._record(facts=facts, weight_set=whole_file(facts, self.policy))
+                self._narrow_to(facts)
+            else:
+                self._record(facts=facts, weight_set=select_weights(facts, self.policy))
 
     def convert(self) -> None:
         """Facts -> Staged; nothing to do where no set of weights could be chosen."""
@@ -128,6 +133,13 @@ class Examination:
             self._record(refusals=(*self.evidence.refusals, problem))
         finally:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+    def _narrow_to(self, facts: Facts) -> None:
+        """A document on its own, read in full, holds no weights that could be judged."""
+        if all(file.understood and file.format in _DOCUMENTS for file in facts.files):
+            spared = {check.name for check in self._checks(Stage.TENSORS)}
+            self.options = replace(self.options, stages=self.options.stages - {Stage.TENSORS})
+            self._record(out_of_scope=tuple(sorted({*self.evidence.out_of_scope, *spared})))
 
     def _checks(self, stage_: Stage) -> Iterable[Check]:
         chosen = (check for check in CHECKS if check.stage is stage_)

@@ -60,7 +60,7 @@ def _alone(path: Path, workspace: Path) -> Path:
     if not path.is_file():
         raise FetchError("unreadable", f"{str(path)[:200]!r} is neither a folder nor a regular file")
     try:
-        os.link(path, target, follow_symlinks=True)
+        os.link(path.resolve(), target)
     except OSError:
         try:
             shutil.copyfile(path, target)

@@ -286,7 +286,8 @@ def open_publisher(
     """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
 
     Raises:
-        UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict nobody would accept.
+        UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict
+            nobody would accept.
     """
     notes = _first_use(settings)
     trust = effective_trust(settings)

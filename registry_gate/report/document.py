@@ -74,10 +74,14 @@ class PolicySection(Record):
 
 
 class Report(Record):
-    """One admission or scan, as ``--format json`` prints it and every other format renders it."""
+    """One admission or scan, as ``--format json`` prints it and every other format renders it.
+
+    ``subject`` is what was asked for, as it was typed: the id, or the path of a folder or file.
+    """
 
     schema_version: int = 1
     command: str
+    subject: str
     verdict: Verdict
     gate_version: str
     observed_at: datetime
@@ -103,9 +107,9 @@ def make_report(
     evidence: Evidence,
     decision: Decision,
     *,
+    subject: str,
     seconds: dict[str, float],
-    release: ReleaseSection | None = None,
-    receipt: ReceiptSection | None = None,
+    registered: tuple[ReleaseSection, ReceiptSection] | None = None,
     folder: str | None = None,
     notes: tuple[str, ...] = (),
 ) -> Report:
@@ -114,6 +118,7 @@ def make_report(
     candidate = evidence.candidate
     return Report(
         command=command,
+        subject=subject,
         verdict=decision.verdict,
         gate_version=evidence.gate_version,
         observed_at=evidence.observed_at,
@@ -131,8 +136,8 @@ def make_report(
         task=behaviour.structure.task if behaviour else None,
         sandbox=evidence.facts.sandbox.mode if evidence.facts else None,
         left_behind=evidence.weight_set.left_behind if evidence.weight_set else (),
-        release=release,
-        receipt=receipt,
+        release=registered[0] if registered else None,
+        receipt=registered[1] if registered else None,
         policy=PolicySection(
             name=decision.policy_name, sha256=decision.policy_digest.removeprefix("sha256:")
         ),

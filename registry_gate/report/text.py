@@ -16,6 +16,7 @@ from registry_gate.report.escape import for_terminal
 
 _VERDICT_STYLE = {Verdict.ADMIT: "bold green", Verdict.REVIEW: "bold yellow", Verdict.REJECT: "bold red"}
 _STATUS_STYLE = {Status.NO_FINDINGS: "green", Status.FINDINGS: "yellow", Status.NOT_APPLICABLE: "dim"}
+_NOTHING_FOUND = "NOTHING FOUND"
 _MAX_MEASURED = 48
 _SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
@@ -45,9 +46,8 @@ def _say(console: Console, *parts: str | tuple[str, str]) -> None:
 
 def _headline(console: Console, report: Report) -> None:
     candidate = report.candidate
-    _say(
-        console, (report.verdict.value.upper(), _VERDICT_STYLE[report.verdict]), "  ", (candidate.id, "bold")
-    )
+    said = _NOTHING_FOUND if _found_nothing(report) else report.verdict.value.upper()
+    _say(console, (said, _VERDICT_STYLE[report.verdict]), "  ", (report.subject, "bold"))
     origin = candidate.endpoint or "local folder"
     _say(console, f"  source   {origin}  commit {candidate.commit or 'not resolved'}")
     _say(console, f"  policy   {report.policy.name} (sha256 {report.policy.sha256[:16]}…)")
@@ -55,6 +55,11 @@ def _headline(console: Console, report: Report) -> None:
         _say(console, f"  task     {report.task}")
     if report.sandbox:
         _say(console, f"  sandbox  {report.sandbox}")
+
+
+def _found_nothing(report: Report) -> bool:
+    """A scan admits nothing, however well it went."""
+    return report.command == "scan" and report.verdict is Verdict.ADMIT
 
 
 def _reasons(console: Console, report: Report) -> None:

@@ -114,6 +114,10 @@ def test_a_tensor_in_two_files_is_not_guessed(store: SampleStore, tmp_path: Path
         {"attn_implementation": "acme/flash-kernel"},
         {"_attn_implementation": "acme/flash-kernel"},
         {"hidden_size": "many"},
+        {"text_config": {"auto_map": {"AutoModel": "acme/evil--modeling.Evil"}}},
+        {"text_config": {"_attn_implementation_internal": "acme/flash-kernel"}},
+        {"use_pretrained_backbone": True, "backbone": "acme/backbone"},
+        {"transformers_weights": "other.safetensors"},
     ],
 )
 def test_a_configuration_that_asks_for_more_is_not_loaded(
@@ -131,6 +135,26 @@ def test_a_configuration_that_asks_for_more_is_not_loaded(
         load_verified(folder)
     assert caught.value.code == "load-failed"
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("outside", ["{}/other.safetensors", "../../other.safetensors", "other.safetensors"])
+def test_a_shard_that_is_not_in_the_release_is_not_opened(
+    outside: str,
+    store: SampleStore,
+    files: dict[str, bytes],
+    original: BertForSequenceClassification,
+    tmp_path: Path,
+) -> None:
+    """`transformers` follows an absolute path in the index, to bytes that nobody verified."""
+    (tmp_path / "other.safetensors").write_bytes(files["model.safetensors"])
+    index = {"metadata": {}, "weight_map": dict.fromkeys(original.state_dict(), outside.format(tmp_path))}
+    signed = {name: data for name, data in files.items() if name != "model.safetensors"}
+    signed["model.safetensors.index.json"] = json.dumps(index).encode()
+    folder = store.gate.release(tmp_path / "made", "acme/shard", signed).root
+    with pytest.raises(errors.ToolError) as caught:
+        load_verified(folder)
+    assert caught.value.code == "load-failed"
+    assert "not in the Release" in caught.value.message
 
 
 def test_an_adapter_is_not_loaded_as_a_model(

@@ -41,6 +41,16 @@ def test_what_is_there_is_not_touched(store: SampleStore, tmp_path: Path) -> Non
     assert (full / "mine").read_text() == file.read_text() == "mine"
 
 
+@pytest.mark.parametrize("place", ["file/below", "x" * 300])
+def test_a_place_that_cannot_be_made_is_one_of_our_errors(
+    place: str, store: SampleStore, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("a file")
+    with pytest.raises(errors.ToolError) as caught:
+        pull("acme/anything", tmp_path / place)
+    assert caught.value.code == "copy-failed"
+
+
 def test_a_refused_release_leaves_nothing(store: SampleStore, tmp_path: Path) -> None:
     folder = tmp_path / "changed"
     shutil.copytree(store.folder(store.admit(tmp_path / "made", "acme/refused")), folder)

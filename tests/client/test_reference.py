@@ -52,6 +52,7 @@ def test_references(ref: str | Path, expected: Reference) -> None:
         "a\0b",
         "./a\0b",
         "x" * 5000,
+        "x" * 3000,
     ],
 )
 def test_what_names_nothing_is_a_usage_error(ref: str) -> None:

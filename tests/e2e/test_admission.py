@@ -16,6 +16,7 @@ from registry_gate.errors import UsageError, VerificationError
 from registry_gate.finding import Status
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.registry import Registry
+from registry_gate.report import text
 from registry_gate.report.document import Report
 from registry_gate.signing.trust import effective_trust
 from registry_gate.testing import hostile
@@ -239,3 +240,18 @@ def test_bytes_that_differ_from_the_listing_are_a_finding(
     report = gate.admit("acme-ml/tampered")
     assert report.verdict is Verdict.REJECT
     assert "bytes-differ-from-listing" in {reason.code for reason in report.reasons}
+
+
+def test_scan_of_a_document_or_through_a_link_says_nothing_found(
+    gate: Gate, text_classifier: Path, tmp_path: Path
+) -> None:
+    link = tmp_path / "link.bin"
+    link.symlink_to(text_classifier / "pytorch_model.bin")
+    document = gate.scan(str(text_classifier / "config.json"))
+    linked = gate.scan(str(link))
+    empty = tmp_path / "empty.bin"
+    empty.touch()
+    assert document.verdict is Verdict.ADMIT, document.reasons
+    assert linked.verdict is Verdict.ADMIT, linked.reasons
+    assert text.render(document).startswith("NOTHING FOUND")
+    assert gate.scan(str(empty)).verdict is not Verdict.ADMIT

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry_gate.decision import Decision, Verdict, decide
-from registry_gate.errors import ToolError, UsageError, VerificationError
+from registry_gate.errors import FetchError, ToolError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
 from registry_gate.log import AdmissionLog, DecisionBody, ReceiptBody
 from registry_gate.release import Receipt
@@ -235,3 +236,26 @@ def test_processes_get_numbers_of_their_own(path: Path, gate: SampleGate) -> Non
 def test_the_log_is_for_its_owner_only(log: AdmissionLog, path: Path) -> None:
     log.append_receipt(receipt(1))
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_named_pipe_in_its_place_does_not_hold_the_gate(
+    log: AdmissionLog, path: Path, case: tuple[Evidence, Decision]
+) -> None:
+    os.mkfifo(path)
+    for call in (log.entries, lambda: log.append_decision(*case)):
+        with pytest.raises(FetchError) as caught:
+            call()
+        assert caught.value.code == "log-unreadable"
+
+
+def test_a_name_belongs_to_the_source_first_admitted_under_it(
+    log: AdmissionLog, case: tuple[Evidence, Decision]
+) -> None:
+    evidence, decision = case
+    assert log.first_admitted("acme--tiny") is None
+    log.append_decision(evidence, decision.model_copy(update={"verdict": Verdict.REJECT}))
+    assert log.first_admitted("acme--tiny") is None
+    log.append_decision(evidence, decision)
+    other = evidence.candidate.model_copy(update={"id": "Acme/Tiny"})
+    log.append_decision(evidence.model_copy(update={"candidate": other}), decision)
+    assert log.first_admitted("acme--tiny") == evidence.candidate
