@@ -123,12 +123,19 @@ def _checked_database(uri: str) -> str:
     path = uri.removeprefix(_SQLITE)
     if not uri.startswith(f"{_SQLITE}/"):
         raise _bad_uri(uri, "an sqlite registry needs an absolute path: four slashes")
-    if path.endswith("/") or Path(path).name in ("", "..") or Path(path).is_dir():
+    if path.endswith("/") or Path(path).name in ("", "..") or _is_folder(Path(path)):
         raise _bad_uri(uri, "it names a folder, not a database file")
     if "%" in path:
         # The database library would decode it and open another path.
         raise _bad_uri(uri, "its path holds a '%'")
     return uri
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # not to be looked at; opening it will say why
+        return False
 
 
 def check_alias(alias: str) -> str:

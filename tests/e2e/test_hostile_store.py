@@ -6,6 +6,7 @@ import os
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import torch
 from safetensors.torch import save
 
 from registry_gate import load_verified, verify
+from registry_gate.candidate import registered_name
 from registry_gate.errors import Error, UsageError
 from registry_gate.policy import load_policy
 from registry_gate.registry import Registry, local_path
@@ -20,23 +22,41 @@ from registry_gate.report.document import Report
 from registry_gate.testing.hub import LoopbackHub
 from tests.e2e.conftest import Gate, make_gate
 
-MODEL = "acme-ml/stored"
 WEIGHTS = {"model.safetensors": save({"weight": torch.arange(6.0).reshape(2, 3)}), "README.md": b"a card\n"}
 
 
-@pytest.fixture
-def gate(tmp_path: Path, hub: LoopbackHub, monkeypatch: pytest.MonkeyPatch) -> Gate:
-    """Weights without a configuration, so that the behaviour child has no library to import."""
-    hub.add_repo(MODEL, WEIGHTS)
-    hub.add_repo("Acme-ML/Stored", WEIGHTS | {"README.md": b"another one's card\n"})
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory, hub: LoopbackHub) -> Gate:
+    """One gate; weights without a configuration, so that the behaviour child has no library to import."""
     required = [name for name in load_policy("default").required_checks if name != "model-structure"]
-    gate = make_gate(tmp_path, hub.url, required_checks=required)
-    monkeypatch.setenv("REGISTRY_GATE_HOME", str(gate.settings.home))
-    return gate
+    return make_gate(tmp_path_factory.mktemp("gate"), hub.url, required_checks=required)
 
 
-def stored(gate: Gate) -> Path:
-    version = Registry(gate.settings.registry_uri).version_for("acme-ml--stored", "approved")
+@pytest.fixture
+def gate(made: Gate, monkeypatch: pytest.MonkeyPatch) -> Gate:
+    monkeypatch.setenv("REGISTRY_GATE_HOME", str(made.settings.home))
+    return made
+
+
+@pytest.fixture
+def model(hub: LoopbackHub, tmp_path: Path) -> str:
+    """A repository of the test's own, and its twin whose id differs in case."""
+    made = f"acme-ml/m{sha256(str(tmp_path).encode()).hexdigest()[:8]}"
+    hub.add_repo(made, WEIGHTS)
+    hub.add_repo(twin(made), WEIGHTS | {"README.md": b"another one's card\n"})
+    return made
+
+
+def twin(model: str) -> str:
+    return model.replace("acme-ml", "Acme-ML")
+
+
+def at(model: str, alias: str = "approved") -> str:
+    return f"models:/{registered_name(model)}@{alias}"
+
+
+def stored(gate: Gate, model: str) -> Path:
+    version = Registry(gate.settings.registry_uri).version_for(registered_name(model), "approved")
     assert version is not None
     folder = local_path(version.source_uri)
     assert folder is not None
@@ -75,95 +95,105 @@ def a_link_to_a_device(folder: Path) -> None:
     "spoil", [a_pipe, a_pipe_in_place_of_the_weights, more_bytes_than_any_disk_has, a_link_to_a_device]
 )
 def test_what_is_put_into_the_store_is_not_copied_but_replaced(
-    spoil: Callable[[Path], None], gate: Gate
+    spoil: Callable[[Path], None], gate: Gate, model: str
 ) -> None:
-    gate.admit(MODEL)
-    spoil(stored(gate))
-    assert refused(lambda: load_verified(MODEL, into="state_dict")) in {
+    gate.admit(model)
+    spoil(stored(gate, model))
+    assert refused(lambda: load_verified(model, into="state_dict")) in {
         "unexpected-file",
         "bytes-differ",
         "link",
     }
-    assert version_of(gate.admit(MODEL)) == (2, False, True)
-    assert verify(MODEL).id == MODEL
+    assert version_of(gate.admit(model)) == (2, False, True)
+    assert verify(model).id == model
 
 
 @pytest.mark.parametrize(
     "source", ["/dev", "/proc/self", "nonsense", "http://127.0.0.1:1/x", "mlflow-artifacts://127.0.0.1:1/x"]
 )
-def test_a_version_that_points_elsewhere_is_replaced(source: str, gate: Gate) -> None:
-    gate.admit(MODEL)
+def test_a_version_that_points_elsewhere_is_replaced(source: str, gate: Gate, model: str) -> None:
+    gate.admit(model)
     database = gate.settings.registry_uri.removeprefix("sqlite:///")
     with closing(sqlite3.connect(database)) as connection, connection:
-        assert connection.execute("UPDATE model_versions SET source = ?", (source,)).rowcount == 1
-    assert refused(lambda: verify(MODEL))
-    assert version_of(gate.admit(MODEL)) == (2, False, True)
-    assert verify(MODEL).id == MODEL
+        assert connection.execute(
+            "UPDATE model_versions SET source = ? WHERE name = ?", (source, registered_name(model))
+        ).rowcount
+    assert refused(lambda: verify(model))
+    assert version_of(gate.admit(model)) == (2, False, True)
+    assert verify(model).id == model
 
 
-def test_a_registered_name_stays_with_its_source(gate: Gate, tmp_path: Path) -> None:
-    gate.admit(MODEL)
+def test_a_registered_name_stays_with_its_source(gate: Gate, model: str, tmp_path: Path) -> None:
+    gate.admit(model)
     folder = tmp_path / "own"
     folder.mkdir()
     (folder / "model.safetensors").write_bytes(WEIGHTS["model.safetensors"])
     for taker in (
-        lambda: gate.admit("Acme-ML/Stored"),
-        lambda: gate.admit(str(folder), as_id=MODEL),
+        lambda: gate.admit(twin(model)),
+        lambda: gate.admit(str(folder), as_id=model),
     ):
         with pytest.raises(UsageError) as caught:
             taker()
         assert caught.value.code == "name-taken"
-    assert verify("models:/acme-ml--stored@approved").kind.value == "hub"
-    gate.admit(str(folder), as_id=MODEL, alias="own")
-    assert verify("models:/acme-ml--stored@own").kind.value == "folder"
-    assert verify("models:/acme-ml--stored@approved").kind.value == "hub"
-    assert version_of(gate.admit(MODEL)) == (1, True, True)
+    assert verify(at(model)).kind.value == "hub"
+    gate.admit(str(folder), as_id=model, alias="own")
+    assert verify(at(model, "own")).kind.value == "folder"
+    assert verify(at(model)).kind.value == "hub"
+    assert version_of(gate.admit(model)) == (1, True, True)
 
 
-def test_another_sources_model_under_the_alias_is_left_there(gate: Gate, tmp_path: Path) -> None:
+def test_another_sources_model_under_the_alias_is_left_there(gate: Gate, model: str, tmp_path: Path) -> None:
     """Somebody named the alias when they moved it; an admission that names none does not move it back."""
-    gate.admit(MODEL)
-    gate.admit("Acme-ML/Stored", alias="approved")
-    assert verify("Acme-ML/Stored").id == "Acme-ML/Stored"
-    assert refused(lambda: verify(MODEL)) == "wrong-name"
-    assert version_of(gate.admit(MODEL)) == (1, True, False)
-    assert version_of(gate.admit(MODEL, alias="approved")) == (1, True, True)
+    gate.admit(model)
+    gate.admit(twin(model), alias="approved")
+    assert verify(twin(model)).id == twin(model)
+    assert refused(lambda: verify(model)) == "wrong-name"
+    assert version_of(gate.admit(model)) == (1, True, False)
+    assert version_of(gate.admit(model, alias="approved")) == (1, True, True)
 
 
 @pytest.mark.parametrize(
     "alias", ["", "latest", "LATEST", "v1", "V22", "a b", "a/b", "a@b", "ünï", "x" * 101]
 )
 def test_an_alias_no_registry_holds_is_refused_before_anything_is_asked(
-    alias: str, gate: Gate, hub: LoopbackHub
+    alias: str, gate: Gate, model: str, hub: LoopbackHub
 ) -> None:
     before = len(hub.requests)
-    assert refused(lambda: gate.admit(MODEL, alias=alias)) == "bad-alias"
+    assert refused(lambda: gate.admit(model, alias=alias)) == "bad-alias"
     assert len(hub.requests) == before
 
 
-@pytest.mark.parametrize("more", [{"reference": f"{MODEL}@"}, {"revision": ""}, {"reference": "x" * 5000}])
-def test_a_reference_that_says_less_than_it_seems(more: dict[str, str], gate: Gate, hub: LoopbackHub) -> None:
+@pytest.mark.parametrize(
+    "more", [{"reference": "acme-ml/tiny@"}, {"revision": ""}, {"reference": "x" * 5000}]
+)
+def test_a_reference_that_says_less_than_it_seems(
+    more: dict[str, str], gate: Gate, model: str, hub: LoopbackHub
+) -> None:
     before = len(hub.requests)
-    asked = {"reference": MODEL} | more
+    asked = {"reference": model} | more
     assert refused(lambda: gate.admit(**asked)) in {"bad-reference", "bad-model-id"}
     assert refused(lambda: gate.scan(**asked)) in {"bad-reference", "bad-model-id"}
     assert len(hub.requests) == before
 
 
-def test_a_key_that_the_trust_file_does_not_pin_writes_nothing(gate: Gate, tmp_path: Path) -> None:
-    gate.admit(MODEL)
+def test_a_key_that_the_trust_file_does_not_pin_writes_nothing(
+    gate: Gate, model: str, tmp_path: Path
+) -> None:
+    gate.admit(model)
     other = make_gate(tmp_path / "other", gate.endpoint).settings
     log = gate.settings.log.read_bytes()
     (other.keys / "signing-key.pem").replace(gate.settings.keys / "signing-key.pem")
-    assert refused(lambda: gate.admit("Acme-ML/Stored", alias="approved")) == "key-not-trusted"
+    assert refused(lambda: gate.admit(twin(model), alias="approved")) == "key-not-trusted"
     assert gate.settings.log.read_bytes() == log
 
 
-def test_the_home_is_private_whatever_the_umask(tmp_path: Path, hub: LoopbackHub, gate: Gate) -> None:
+def test_the_home_is_private_whatever_the_umask(
+    tmp_path: Path, hub: LoopbackHub, gate: Gate, model: str
+) -> None:
     settings = gate.settings.model_copy(update={"home": tmp_path / "new" / "home"})
     before = os.umask(0)
     try:
-        gate.scan(MODEL, settings=settings)
+        gate.scan(model, settings=settings)
     finally:
         os.umask(before)
     assert settings.home.stat().st_mode & 0o777 == 0o700

@@ -241,6 +241,7 @@ def test_the_log_is_for_its_owner_only(log: AdmissionLog, path: Path) -> None:
 def test_a_named_pipe_in_its_place_does_not_hold_the_gate(
     log: AdmissionLog, path: Path, case: tuple[Evidence, Decision]
 ) -> None:
+    path.parent.mkdir()
     os.mkfifo(path)
     for call in (log.entries, lambda: log.append_decision(*case)):
         with pytest.raises(FetchError) as caught:
