@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, JsonValue, ValidationError
 
 from registry_gate.errors import UsageError
 from registry_gate.evidence import FileFormat
@@ -65,10 +65,18 @@ class ProtectedNames(Record):
 
 
 class PickleAllowList(Record):
-    """Exact (module, full qualified name) pairs that checkpoints may import, with the list's date."""
+    """Exact (module, full qualified name) pairs that checkpoints may import, with the list's date.
+
+    ``calls`` and ``states`` say, by module and name, what a listed name may be called with and what state
+    its result may be given; ``filled`` are names whose results may have entries set. What stands in none of
+    them may be imported and nothing else. The language of the patterns stands in the list itself.
+    """
 
     dated: date
     globals: dict[str, tuple[str, ...]]
+    calls: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
+    states: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
+    filled: dict[str, tuple[str, ...]] = {}
 
     def allows(self, module: str, name: str) -> bool:
         """True only for an exact pair of the list."""

@@ -23,9 +23,9 @@ NOT_CONVERTIBLE = Rule(
     id="not-convertible",
     title="The weights cannot be converted to safetensors",
     severity=Severity.HIGH,
-    help="Only safetensors files and torch zip checkpoints of plain, contiguous, little-endian tensors are "
-    "converted: by copying bytes, never by loading them. Ask the publisher for safetensors, or save the "
-    "model again with safe_serialization and admit that.",
+    help="safetensors files and torch checkpoints (zip, legacy, sharded) of dense tensors are converted: "
+    "by copying bytes, never by loading them. Ask the publisher for safetensors, or save the model again "
+    "with safe_serialization and admit that.",
 )
 
 

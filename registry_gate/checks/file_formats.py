@@ -16,6 +16,7 @@ from registry_gate.finding import (
     concluded,
 )
 from registry_gate.policy import Policy
+from registry_gate.shard_table import Fault, is_index, mismatches
 
 NAME = "file-formats"
 _SHOWN = 200
@@ -80,6 +81,42 @@ MISMATCH = _rule(
     "The bytes are not what the extension says, which is how scanners are led past a file.",
 )
 _TABLE = (
+    (
+        "file-polyglot",
+        "A file that two readers take for two things",
+        "One program sees weights and another an archive: a known way past scanners. Do not use the file.",
+    ),
+    (
+        "archive-bomb",
+        "A compressed file that unpacks without end",
+        "What comes out is larger than is read, so nothing is known about the rest of it.",
+    ),
+    (
+        "archive-malformed",
+        "A compressed stream out of order",
+        "It is broken, cut short or followed by other bytes. Readers differ on what is in it.",
+    ),
+    ("tar-malformed", "A tar archive out of order", "Its headers cannot be followed; pack it again."),
+    (
+        "tar-special",
+        "A link or device in a tar archive",
+        "Unpacking it may write outside its folder.",
+    ),
+    (
+        "numpy-malformed",
+        "A NumPy array out of order",
+        "Header and data do not fit each other, or the header is none that numpy writes. Save it again.",
+    ),
+    (
+        "legacy-malformed",
+        "A torch legacy file out of order",
+        "Its five pickles and its storages do not fit each other. Save the checkpoint again.",
+    ),
+    (
+        "legacy-trailing-bytes",
+        "Bytes behind the last storage of a torch legacy file",
+        "torch.save ends there; something was put behind.",
+    ),
     ("zip-malformed", "A zip archive out of order", "The archive cannot be followed; save the model again."),
     (
         "zip-readers-differ",
@@ -139,6 +176,16 @@ _TABLE = (
 )
 _DOUBTFUL = (
     (
+        "archive-nested",
+        "Archives inside archives",
+        "They are nested deeper than anybody looks. Upload the files themselves.",
+    ),
+    (
+        "numpy-objects",
+        "A NumPy array of objects",
+        "NumPy loads such an array with pickle. Save plain numbers, or safetensors.",
+    ),
+    (
         "zip-compressed",
         "A compressed archive member",
         "torch.save never compresses; save the checkpoint again.",
@@ -148,7 +195,6 @@ _DOUBTFUL = (
         "An archive member no checkpoint has",
         "Find out what it is; save the weights alone.",
     ),
-    ("big-endian", "Big-endian tensors", "These are not converted yet; save on a little-endian machine."),
     (
         "several-state-dicts",
         "More than one set of weights",
@@ -166,7 +212,45 @@ _DOUBTFUL = (
         "Nothing is known about it; the policy sets the size.",
     ),
 )
+_INDEX = {
+    Fault.ELSEWHERE: _rule(
+        "shard-index-differs",
+        Severity.HIGH,
+        "An index of shards that does not fit its shards",
+        "A loader follows the index, so it takes other tensors than those examined. Save the model again.",
+    ),
+    Fault.INCOMPLETE: _rule(
+        "shard-missing",
+        Severity.MEDIUM,
+        "Shards that an index names are not there",
+        "A part of the model was not examined. Upload the whole series.",
+    ),
+    Fault.UNNAMED: _rule(
+        "shard-tensor-unnamed",
+        Severity.MEDIUM,
+        "Shards hold tensors that their index does not name",
+        "Loaders differ on whether they take such tensors. Save the model again.",
+    ),
+    Fault.ABSENT: _rule(
+        "shard-index-alone",
+        Severity.LOW,
+        "An index of shards without its shards",
+        "It is not carried. Remove it from the repository.",
+    ),
+}
 _RECORDED = (
+    _rule(
+        "tensor-not-convertible",
+        Severity.LOW,
+        "A tensor of a kind that safetensors cannot hold",
+        "The file is safe to look at and cannot be converted. Save dense tensors of types safetensors has.",
+    ),
+    _rule(
+        "big-endian",
+        Severity.INFO,
+        "Big-endian tensors",
+        "They are written little-endian into the Release, as loaders expect.",
+    ),
     _rule("no-tensors", Severity.LOW, "No tensor in a weights file", "The file is not used as weights."),
     _rule(
         "extra-objects", Severity.INFO, "Objects beside the weights", "They are not carried into the Release."
@@ -184,6 +268,7 @@ RULES = (
     MISMATCH,
     *(_rule(slug, Severity.HIGH, title, advice) for slug, title, advice in _TABLE),
     *(_rule(slug, Severity.MEDIUM, title, advice) for slug, title, advice in _DOUBTFUL),
+    *_INDEX.values(),
     *_RECORDED,
 )
 _OWN = {rule.id: rule for rule in RULES}
@@ -192,7 +277,7 @@ _DOCUMENTS = frozenset(
     {FileFormat.TEXT, FileFormat.YAML, FileFormat.JSON, FileFormat.IMAGE, FileFormat.SENTENCEPIECE}
     | {FileFormat.PYTHON, FileFormat.EMPTY}
 )
-_WEIGHTS = frozenset({FileFormat.SAFETENSORS, FileFormat.TORCH_ZIP})
+_WEIGHTS = frozenset({FileFormat.SAFETENSORS, FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY})
 _WEIGHT_SUFFIXES = (".safetensors", ".bin", ".pt", ".pth", ".ckpt")
 
 
@@ -207,14 +292,19 @@ def run(evidence: Evidence, policy: Policy) -> CheckResult:
         if stated.path not in read:
             message = f"{_quote(stated.path)} was not read"
             findings.append(_finding(NOT_READ, message, Location(file=stated.path)))
+    alone = not any(file.understood and file.tensors and file.format in policy.formats for file in files)
     for file in files:
-        findings += _judge(file, policy)
+        findings += _judge(file, policy, alone)
+        findings += _index(file, files) if is_index(file) else []
     understood = sum(file.understood for file in files)
     return concluded(NAME, 1, findings, {"files": len(files), "understood": understood})
 
 
-def _judge(file: FileFacts, policy: Policy) -> list[Finding]:
+def _judge(file: FileFacts, policy: Policy, alone: bool) -> list[Finding]:
+    """The findings of one file; ``alone`` says that nothing beside it could be carried as weights."""
     findings = [_of_problem(file, item) for item in file.problems if item.code not in _ELSEWHERE]
+    if alone and not file.understood:
+        findings = [_alone(item) if item.rule == LEFT_BEHIND.id else item for item in findings]
     where = Location(file=file.path)
     if file.format in _WEIGHTS and file.format not in policy.formats:
         message = f"{_quote(file.path)} is {file.format.value}, which the policy does not carry"
@@ -227,6 +317,18 @@ def _judge(file: FileFacts, policy: Policy) -> list[Finding]:
     elif not file.understood and not file.problems:
         findings.append(_finding(NOT_UNDERSTOOD, f"{_quote(file.path)} was not understood", where))
     return findings
+
+
+def _alone(finding: Finding) -> Finding:
+    """Weights that are left behind where nothing else is there are not left: there is no model to carry."""
+    return finding.model_copy(update={"severity": Severity.MEDIUM})
+
+
+def _index(file: FileFacts, files: tuple[FileFacts, ...]) -> list[Finding]:
+    return [
+        _finding(_INDEX[item.fault], f"{_quote(file.path)}: {item.detail[:_SHOWN]}", Location(file=file.path))
+        for item in mismatches(file, files)
+    ]
 
 
 def _of_problem(file: FileFacts, problem: Problem) -> Finding:

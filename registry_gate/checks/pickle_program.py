@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from registry_gate.checks.check import Check, Stage
+from registry_gate.checks.pickle_arguments import allowed
+from registry_gate.checks.pickle_dangers import danger
 from registry_gate.evidence import Evidence, FileFacts, FileFormat, GlobalUse, PickleFacts, Problem
 from registry_gate.finding import (
     CheckResult,
@@ -31,6 +33,13 @@ NOT_UNDERSTOOD = Rule(
     title="A pickle that was not understood to its end",
     severity=Severity.HIGH,
     help="Instructions before the break run when the file is loaded, whatever follows. Save the file again.",
+)
+ARGUMENT = Rule(
+    id="pickle-argument-not-allowed",
+    title="A pickle gives an allowed name something it is never given",
+    severity=Severity.HIGH,
+    help="The name is on the reviewed list, for certain arguments only. No writer of checkpoints makes this "
+    "call or sets this state; it may misuse the name. Save the file again with a current library.",
 )
 COMPUTED_NAME = Rule(
     id="pickle-computed-name",
@@ -68,77 +77,23 @@ SEVERAL = Rule(
     severity=Severity.MEDIUM,
     help="Each was judged, but a loader may read more or fewer of them than was thought.",
 )
-RULES = (NOT_ALLOWED, NOT_UNDERSTOOD, COMPUTED_NAME, COMPUTED_CALL, ALTERS_IMPORT, NESTED, TRAILING, SEVERAL)
+RULES = (
+    NOT_ALLOWED,
+    ARGUMENT,
+    NOT_UNDERSTOOD,
+    COMPUTED_NAME,
+    COMPUTED_CALL,
+    ALTERS_IMPORT,
+    NESTED,
+    TRAILING,
+    SEVERAL,
+)
 _OWN = {rule.id: rule for rule in RULES}
 _PICKLES = frozenset(
     {FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY, FileFormat.TORCHSCRIPT, FileFormat.PICKLE}
 )
 
-_DANGERS: tuple[tuple[str, str], ...] = (
-    ("os", "runs commands and changes files"),
-    ("posix", "runs commands and changes files"),
-    ("nt", "runs commands and changes files"),
-    ("subprocess", "starts programs"),
-    ("_posixsubprocess", "starts programs"),
-    ("pty", "starts programs"),
-    ("multiprocessing", "starts programs"),
-    ("asyncio", "starts programs and opens connections"),
-    ("socket", "opens network connections"),
-    ("ssl", "opens network connections"),
-    ("http", "opens network connections"),
-    ("urllib", "opens network connections"),
-    ("requests", "opens network connections"),
-    ("aiohttp", "opens network connections"),
-    ("webbrowser", "starts programs"),
-    ("shutil", "changes files"),
-    ("pathlib", "changes files"),
-    ("tempfile", "changes files"),
-    ("io", "opens files"),
-    ("_io", "opens files"),
-    ("sys", "changes the interpreter"),
-    ("importlib", "imports any module"),
-    ("pkgutil", "imports any name"),
-    ("runpy", "runs Python code"),
-    ("code", "runs Python code"),
-    ("codeop", "runs Python code"),
-    ("timeit", "runs Python code"),
-    ("trace", "runs Python code"),
-    ("profile", "runs Python code"),
-    ("cProfile", "runs Python code"),
-    ("pdb", "runs Python code"),
-    ("bdb", "runs Python code"),
-    ("doctest", "runs Python code"),
-    ("types", "builds Python code"),
-    ("marshal", "loads Python code"),
-    ("pickle", "loads another pickle"),
-    ("_pickle", "loads another pickle"),
-    ("cloudpickle", "builds Python code"),
-    ("dill", "builds Python code"),
-    ("joblib", "loads another pickle"),
-    ("ctypes", "calls machine code"),
-    ("_ctypes", "calls machine code"),
-    ("operator", "reaches any attribute"),
-    ("_operator", "reaches any attribute"),
-    ("functools", "wraps a call of anything"),
-    ("pip", "installs software"),
-    ("ensurepip", "installs software"),
-    ("venv", "starts programs"),
-    ("pydoc", "imports any module"),
-    ("idlelib", "runs Python code"),
-    ("lib2to3", "loads another pickle"),
-    ("_pyrepl", "starts programs"),
-    ("_osx_support", "starts programs"),
-    ("_aix_support", "starts programs"),
-    ("imaplib", "starts programs"),
-    ("uuid", "starts programs"),
-    ("logging", "writes files"),
-)
-_DANGEROUS_BUILTINS = frozenset(
-    {"eval", "exec", "execfile", "compile", "open", "file", "getattr", "setattr", "delattr", "__import__"}
-    | {"apply", "breakpoint", "input", "globals", "locals", "vars", "map", "filter", "type", "memoryview"}
-)
-_MODULES = dict(_DANGERS)
-_VERBS = {"import": "imports", "call": "calls", "build": "changes"}
+_VERBS = {"import": "imports", "call": "calls", "new": "makes", "build": "sets the state of"}
 
 
 def run(evidence: Evidence, policy: Policy) -> CheckResult:
@@ -175,12 +130,33 @@ def _judge(file: FileFacts, policy: Policy) -> list[Finding]:
 
 
 def _globals(file: FileFacts, pickle: PickleFacts, policy: Policy) -> list[Finding]:
-    grouped: dict[tuple[str, str], list[GlobalUse]] = {}
+    off_list: dict[tuple[str, str], list[GlobalUse]] = {}
+    findings = []
     for item in pickle.globals:
-        if _of_torchscript(file, item) or policy.pickle_allow_list.allows(item.module, item.name):
+        if _of_torchscript(file, item):
             continue
-        grouped.setdefault((item.module, item.name), []).append(item)
-    return [_off_list(file, pickle, uses) for uses in grouped.values()]
+        if not policy.pickle_allow_list.allows(item.module, item.name):
+            off_list.setdefault((item.module, item.name), []).append(item)
+        elif not allowed(item, policy.pickle_allow_list) and file.format is not FileFormat.TORCHSCRIPT:
+            findings.append(_misused(file, pickle, item))
+    return [_off_list(file, pickle, uses) for uses in off_list.values()] + findings
+
+
+def _misused(file: FileFacts, pickle: PickleFacts, use: GlobalUse) -> Finding:
+    name = repr(f"{use.module}.{use.name}"[:200])
+    given = use.use.partition(" ")[2][:200]
+    detail = f", shaped {given!r}" if given else ""
+    return Finding(
+        rule=ARGUMENT.id,
+        severity=ARGUMENT.severity,
+        confidence=Confidence.HIGH,
+        message=f"{_where(file, pickle.member)} {_verb(use)} {name} in a way that is not on the list{detail}",
+        location=Location(file=file.path, member=pickle.member, offset=use.offset),
+    )
+
+
+def _verb(use: GlobalUse) -> str:
+    return _VERBS.get(use.use.partition(" ")[0], "changes the result of")
 
 
 def _of_torchscript(file: FileFacts, use: GlobalUse) -> bool:
@@ -191,24 +167,17 @@ def _of_torchscript(file: FileFacts, use: GlobalUse) -> bool:
 
 def _off_list(file: FileFacts, pickle: PickleFacts, uses: list[GlobalUse]) -> Finding:
     first = uses[0]
-    danger = _danger(first.module, first.name)
+    ability = danger(first.module, first.name)
     name = repr(f"{first.module}.{first.name}"[:200])
-    done = " and ".join(sorted({_VERBS.get(use.use, "imports") for use in uses}))
-    ability = f", which {danger}" if danger else ", which is not on the allow-list"
+    done = " and ".join(sorted({_verb(use) for use in uses}))
+    tail = f", which {ability}" if ability else ", which is not on the allow-list"
     return Finding(
         rule=NOT_ALLOWED.id,
-        severity=Severity.CRITICAL if danger else NOT_ALLOWED.severity,
+        severity=Severity.CRITICAL if ability else NOT_ALLOWED.severity,
         confidence=Confidence.HIGH,
-        message=f"{_where(file, pickle.member)} {done} {name}{ability}",
+        message=f"{_where(file, pickle.member)} {done} {name}{tail}",
         location=Location(file=file.path, member=pickle.member, offset=first.offset),
     )
-
-
-def _danger(module: str, name: str) -> str | None:
-    """What a well-known dangerous name can do; None for names that are merely not on the list."""
-    if module in ("builtins", "__builtin__", "__builtins__"):
-        return "runs code or reaches any object" if name.partition(".")[0] in _DANGEROUS_BUILTINS else None
-    return _MODULES.get(module.partition(".")[0])
 
 
 def _of_problem(file: FileFacts, problem: Problem) -> Finding:

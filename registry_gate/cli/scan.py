@@ -19,6 +19,7 @@ from registry_gate.cli.admit import (
     Token,
     show,
 )
+from registry_gate.cli.explain import explain
 from registry_gate.cli.show import Format, check_output, progress_bars
 
 
@@ -36,12 +37,18 @@ def scan(
     format_: OutputFormat = Format.TEXT,
     output: Output = None,
     token: Token = None,
+    explain_pickle: Annotated[
+        bool,
+        typer.Option("--explain-pickle", help="Show what one file's pickles would import, call and set."),
+    ] = False,
 ) -> int:
     """Look at a model, a folder or one file, and say what was found.
 
     Everything up to the decision; nothing is signed or registered. For one file only its bytes and tensors
     are judged, and exit status 0 means "no finding", never "admitted". `admit` also asks whether it converts.
     """
+    if explain_pickle:
+        return explain(ref, policy, output)
     from registry_gate import settings
     from registry_gate.admission import Request
     from registry_gate.admission import scan as scan_model

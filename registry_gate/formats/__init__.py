@@ -7,28 +7,31 @@ from collections.abc import Callable
 from pathlib import Path
 
 from registry_gate.evidence import FileFacts, FileFormat, Problem
+from registry_gate.formats.archive_file import read_archive
 from registry_gate.formats.config_files import read_json
 from registry_gate.formats.limits import ReaderLimits
+from registry_gate.formats.numpy_file import read_numpy
 from registry_gate.formats.pickle_file import read_pickles
 from registry_gate.formats.pickle_program import interpret
 from registry_gate.formats.pickle_scanner import scan
+from registry_gate.formats.polyglot import second_reading
+from registry_gate.formats.recognised import (
+    BY_FORMAT,
+    is_joblib,
+    is_msgpack_map,
+    keras_code_in,
+    note,
+    protobuf_kind,
+)
 from registry_gate.formats.safetensors_file import read_safetensors
 from registry_gate.formats.sniff import HEAD, PICKLE_SUFFIXES, Glance, contradicts, sniff
 from registry_gate.formats.text_files import is_document, is_text, protobuf_format, read_text
 from registry_gate.formats.torch_file import read_zip
+from registry_gate.formats.torch_legacy import read_legacy
+from registry_gate.formats.unpacking import packing_of, unpack
 
 __all__ = ["ReaderLimits", "describe", "describe_file"]
 
-_KIND: dict[FileFormat, tuple[str, str]] = {
-    FileFormat.HDF5: ("other-weights-left-behind", "an HDF5 file (Keras weights)"),
-    FileFormat.ONNX: ("other-weights-left-behind", "an ONNX model"),
-    FileFormat.GGUF: ("other-weights-left-behind", "a GGUF model"),
-    FileFormat.NUMPY: ("other-weights-left-behind", "a NumPy array"),
-    FileFormat.TFLITE: ("other-weights-left-behind", "a TFLite model"),
-    FileFormat.NATIVE_PROTOBUF: ("other-weights-left-behind", "a protobuf model (TensorFlow, CoreML)"),
-    FileFormat.ARCHIVE: ("format-not-allowed", "an archive, whose contents nobody looks at"),
-    FileFormat.EXECUTABLE: ("executable-file", "machine code or compiled Python"),
-}
 _OTHER_SUFFIXES = (
     ".msgpack",
     ".onnx_data",
@@ -73,12 +76,23 @@ def describe_file(path: Path, relative: str, limits: ReaderLimits) -> FileFacts:
     with path.open("rb") as file:
         glance = Glance(file.read(HEAD), path.stat().st_size, relative)
     facts = _dispatch(path, glance, limits)
-    problems = list(facts.problems)
-    if contradicts(relative, facts.format):
-        detail = f"the name promises {glance.suffix}, the bytes are {facts.format.value}"
-        problems.insert(0, Problem(code="extension-mismatch", detail=detail))
+    problems = [*_beside_the_format(path, glance, facts, limits), *facts.problems]
     scanner = scan(path, relative, facts.format, limits)
     return facts.model_copy(update={"problems": tuple(problems), "scanner": scanner})
+
+
+def _beside_the_format(path: Path, glance: Glance, facts: FileFacts, limits: ReaderLimits) -> list[Problem]:
+    """What is out of order whatever the reader says: the name, a second reading, the kind of pickle."""
+    problems = []
+    if contradicts(glance.path, facts.format):
+        detail = f"the name promises {glance.suffix}, the bytes are {facts.format.value}"
+        problems.append(Problem(code="extension-mismatch", detail=detail))
+    double = second_reading(path, glance, facts.format, limits)
+    if double:
+        problems.append(Problem(code="file-polyglot", detail=double))
+    if facts.format is FileFormat.PICKLE and is_joblib(facts.pickles):
+        problems.append(note("joblib"))
+    return problems
 
 
 def _dispatch(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
@@ -88,17 +102,28 @@ def _dispatch(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
         FileFormat.ZIP: lambda: read_zip(path, relative, limits),
         FileFormat.SAFETENSORS: lambda: read_safetensors(path, relative, limits),
         FileFormat.PICKLE: lambda: read_pickles(path, relative, format_, limits),
-        FileFormat.TORCH_LEGACY: lambda: read_pickles(path, relative, format_, limits),
+        FileFormat.TORCH_LEGACY: lambda: read_legacy(path, relative, limits),
+        FileFormat.ARCHIVE: lambda: read_archive(path, relative, limits),
+        FileFormat.NUMPY: lambda: read_numpy(path, relative, limits),
         FileFormat.JSON: lambda: read_json(path, glance, limits),
         FileFormat.TEXT: lambda: read_text(path, glance, limits),
         FileFormat.UNKNOWN: lambda: _unknown(glance),
     }
     if format_ in readers:
         return readers[format_]()
-    if format_ in _KIND:
-        code, kind = _KIND[format_]
-        return _named(glance, format_, Problem(code=code, detail=kind))
+    if format_ in BY_FORMAT:
+        return _foreign(path, glance, format_)
     return FileFacts(path=relative, format=format_, reader="magic", understood=True)
+
+
+def _foreign(path: Path, glance: Glance, format_: FileFormat) -> FileFacts:
+    """A format of another framework: what it is, and the code that it would bring along."""
+    kind = BY_FORMAT[format_]
+    problems = [note(protobuf_kind(glance.name) if kind == "protobuf" else kind)]
+    code = keras_code_in(path) if format_ is FileFormat.HDF5 else None
+    if code:
+        problems.append(Problem(code="custom-code", detail=code))
+    return _named(glance, format_, *problems)
 
 
 def _whole(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat:
@@ -107,6 +132,8 @@ def _whole(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat:
     if protobuf is not None:
         return protobuf
     text = is_text(path)
+    if not text and _unpacks(path, glance):
+        return FileFormat.ARCHIVE
     if _runs_as_pickle(path, glance, text, limits):
         return FileFormat.PICKLE
     if glance.suffix in (".json", ".ipynb") and text:
@@ -114,6 +141,15 @@ def _whole(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat:
     if text or (is_document(glance) and is_text(path, "latin-1")):
         return FileFormat.TEXT
     return FileFormat.UNKNOWN
+
+
+def _unpacks(path: Path, glance: Glance) -> bool:
+    """Weak marks of compression count only where something comes out."""
+    packing = packing_of(glance.head)
+    if packing not in ("zlib", "lzma"):
+        return False
+    with path.open("rb") as file:
+        return len(unpack(file, packing, HEAD).data) > 0
 
 
 def _runs_as_pickle(path: Path, glance: Glance, text: bool, limits: ReaderLimits) -> bool:
@@ -142,12 +178,14 @@ def _unknown(glance: Glance) -> FileFacts:
         or ".ckpt.data-" in glance.name
         or ".data-0000" in glance.name
     )
+    if is_msgpack_map(glance.head):
+        return _named(glance, FileFormat.UNKNOWN, note("msgpack"))
     if other:
-        detail = "weights of another framework, by their name"
-        return _named(glance, FileFormat.UNKNOWN, Problem(code="other-weights-left-behind", detail=detail))
+        openvino = glance.name.startswith("openvino_") or "openvino/" in path
+        return _named(glance, FileFormat.UNKNOWN, note("openvino" if openvino else "by-name"))
     detail = f"unknown bytes, beginning {glance.head[:8].hex()}"
     return _named(glance, FileFormat.UNKNOWN, Problem(code="not-understood", detail=detail))
 
 
-def _named(glance: Glance, format_: FileFormat, problem: Problem) -> FileFacts:
-    return FileFacts(path=glance.path, format=format_, reader="magic", understood=False, problems=(problem,))
+def _named(glance: Glance, format_: FileFormat, *problems: Problem) -> FileFacts:
+    return FileFacts(path=glance.path, format=format_, reader="magic", understood=False, problems=problems)

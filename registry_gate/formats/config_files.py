@@ -13,6 +13,7 @@ from registry_gate.formats.shown import shown
 from registry_gate.formats.sniff import Glance
 from registry_gate.formats.strict_json import BadJson, JsonValue, parse_json
 from registry_gate.formats.templates import template_hazard
+from registry_gate.formats.tensor_names import name_problem
 from registry_gate.paths import path_hazard
 
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]{1,15}://|^\\\\\\\\|^data:", re.ASCII)
@@ -49,6 +50,7 @@ class _Reading:
     problems: list[Problem] = field(default_factory=list)
     references: list[tuple[str, str]] = field(default_factory=list)
     auto_map: list[str] = field(default_factory=list)
+    shards: dict[str, str] = field(default_factory=dict)
 
     def problem(self, code: str, where: str, detail: str) -> None:
         if len(self.problems) < self.limits.max_problems:
@@ -84,6 +86,7 @@ def read_json(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
         reader="json",
         understood=understood,
         problems=tuple(reading.problems),
+        metadata=reading.shards,
         config=_facts(document, reading) if isinstance(document, dict) else None,
     )
 
@@ -225,9 +228,15 @@ def _shards(reading: _Reading, weight_map: JsonValue) -> None:
         reading.problem("json-malformed", "weight_map", "an index of shards without a table of tensors")
         return
     shards = {value if isinstance(value, str) else "" for value in weight_map.values()}
-    for shard in sorted(shards):
-        if not shard or "/" in shard or path_hazard(shard):
-            reading.problem("path-outside", "weight_map", f"the shard {shard[:100]!r} is no plain file name")
+    outside = [shard for shard in sorted(shards) if not shard or "/" in shard or path_hazard(shard)]
+    for shard in outside:
+        reading.problem("path-outside", "weight_map", f"the shard {shard[:100]!r} is no plain file name")
+    odd = [name for name in weight_map if name_problem(name)]
+    if odd or len(weight_map) > reading.limits.max_tensors:
+        detail = f"the tensor name {odd[0][:100]!r} {name_problem(odd[0])}" if odd else "too many tensors"
+        reading.problem("tensor-name", "weight_map", detail)
+    elif not outside:
+        reading.shards = {name: str(shard) for name, shard in weight_map.items()}
 
 
 def _facts(document: dict[str, JsonValue], reading: _Reading) -> ConfigFacts:

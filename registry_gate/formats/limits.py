@@ -14,7 +14,8 @@ class ReaderLimits(Record):
 
     ``max_config_bytes`` bounds a JSON document, ``max_header_bytes`` a safetensors header (the format's own
     limit), ``max_pickle_bytes`` one pickle stream held in memory, ``max_scanner_bytes`` what picklescan is
-    given (it copies literals). ``max_texts`` bounds strings kept of one pickle, in bytes.
+    given (it copies literals), ``max_unpacked_bytes`` what may
+    come out of one compressed stream. ``max_texts`` bounds strings kept of one pickle, in bytes.
     """
 
     max_config_bytes: int = Field(default=64 * MIB, gt=0)
@@ -32,3 +33,4 @@ class ReaderLimits(Record):
     max_json_depth: int = Field(default=64, gt=0)
     max_json_nodes: int = Field(default=8_000_000, gt=0)
     max_problems: int = Field(default=100, gt=0)
+    max_unpacked_bytes: int = Field(default=64 * MIB, gt=0)

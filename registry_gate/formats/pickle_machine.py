@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from registry_gate.formats.opcodes import OPCODES, Argument, Malformed, read_argument
 from registry_gate.formats.pickle_literals import LITERALS, line_integer, number, span
+from registry_gate.formats.pickle_shapes import is_storage, shape_text
 from registry_gate.formats.pickle_state import MAX_NAME, Machine
 from registry_gate.formats.pickle_values import (
     Call,
@@ -23,11 +24,13 @@ from registry_gate.formats.pickle_values import (
 
 _HIGHEST_PROTOCOL = 5
 _FEW = 8
-_CARRIERS = frozenset(
-    {"BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"}
-    | {"BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"}
-)
-"""Literals whose bytes lie in the stream as they are, so that a pickle may lie in them."""
+_CARRIERS = {
+    **dict.fromkeys(("BINSTRING", "SHORT_BINSTRING", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"), "raw"),
+    **dict.fromkeys(("BINBYTES", "SHORT_BINBYTES", "BINBYTES8", "BYTEARRAY8"), "raw"),
+    "UNICODE": "line",
+    "STRING": "escaped",
+}
+"""Literals in which a pickle may lie, and how their bytes are written in the stream."""
 
 Handler = Callable[[Machine, Argument], None]
 
@@ -54,13 +57,18 @@ def _step(machine: Machine) -> None:
     name, kind = known
     argument, machine.offset = read_argument(machine.data, kind, machine.offset + 1, machine.end)
     machine.opcodes += 1
+    if machine.offset > machine.release_at:
+        machine.release()
     _keep_frame(machine)
     literal = LITERALS.get(name)
     if literal is None:
         HANDLERS[name](machine, argument)
         return
-    if name in _CARRIERS:
-        machine.glance_inside(*span(argument))
+    coding = _CARRIERS.get(name)
+    if coding is not None:
+        start, length = span(argument)
+        inside = (start + 1, length - 2) if coding == "escaped" else (start, length)
+        machine.glance_inside(*inside, coding)
     machine.stack.append(literal(machine.data, argument))
 
 
@@ -129,19 +137,25 @@ def _obj(machine: Machine, _: Argument) -> None:
 
 def _newobj(machine: Machine, _: Argument) -> None:
     arguments, function = machine.pop(), machine.pop()
-    machine.stack.append(machine.call(function, arguments, "{f}.__new__{a}"))
+    machine.stack.append(machine.call(function, arguments, "{f}.__new__{a}", "new"))
 
 
 def _newobj_ex(machine: Machine, _: Argument) -> None:
     keywords, arguments, function = machine.pop(), machine.pop(), machine.pop()
-    machine.stack.append(machine.call(function, (arguments, keywords), "{f}.__new__{a}"))
+    machine.stack.append(machine.call(function, (arguments, keywords), "{f}.__new__{a}", "new"))
 
 
 def _build(machine: Machine, _: Argument) -> None:
     state, target = machine.pop(), machine.top()
-    machine.change(target, "__setstate__", state)
+    machine.change(target, "__setstate__", state, _build_use(machine, target, state))
     if isinstance(target, Call):
         target.states.append(state)
+
+
+def _build_use(machine: Machine, target: Value, state: Value) -> str:
+    """A state is judged with what made its object: numpy's element types take states by their kind."""
+    arguments = target.arguments if isinstance(target, Call) else None
+    return f"build {shape_text((arguments, state), machine.walk)}"
 
 
 def _extend(machine: Machine, items: list[Value]) -> None:
@@ -149,7 +163,7 @@ def _extend(machine: Machine, items: list[Value]) -> None:
     if isinstance(target, ListValue):
         target.items.extend(items)
         return
-    machine.change(target, "extend", tuple(items[:_FEW]))
+    machine.change(target, "extend", tuple(items[:_FEW]), "append")
     if isinstance(target, Call):
         target.items.extend(items)
 
@@ -160,9 +174,10 @@ def _set_pairs(machine: Machine, items: list[Value]) -> None:
     pairs = list(zip(items[::2], items[1::2], strict=True))
     target = machine.top()
     if isinstance(target, DictValue):
+        machine.keep_sealed(target)
         target.pairs.extend(pairs)
         return
-    machine.change(target, "__setitem__", tuple(items[:_FEW]))
+    machine.change(target, "__setitem__", tuple(items[:_FEW]), "items")
     if isinstance(target, Call):
         target.pairs.extend(pairs)
 
@@ -181,7 +196,7 @@ def _add_items(machine: Machine, _: Argument) -> None:
     if isinstance(target, SetValue) and not target.frozen:
         target.items.extend(items)
         return
-    machine.change(target, "update", tuple(items[:_FEW]))
+    machine.change(target, "update", tuple(items[:_FEW]), "add")
 
 
 def _dict(machine: Machine, _: Argument) -> None:
@@ -210,7 +225,15 @@ def _persistent_line(machine: Machine, argument: Argument) -> None:
     raw = machine.data[start : start + min(length, MAX_NAME)]
     if length > MAX_NAME or not raw.isascii():
         raise Malformed(start, "a persistent id is not short ASCII text")
-    machine.stack.append(Persistent(raw.decode("ascii")))
+    _persistent(machine, raw.decode("ascii"))
+
+
+def _persistent(machine: Machine, identifier: Value) -> None:
+    """Only a loader can tell what an identifier stands for; of torch's own form the meaning is known."""
+    value = Persistent(identifier)
+    if not is_storage(value):
+        machine.problem("pickle-argument-not-allowed", f"{render(value)} names no storage of torch's")
+    machine.stack.append(value)
 
 
 def _proto(machine: Machine, argument: Argument) -> None:
@@ -248,7 +271,7 @@ HANDLERS: dict[str, Handler] = {
     "POP_MARK": lambda machine, _: machine.pop_mark().clear(),
     "DUP": lambda machine, _: machine.stack.append(machine.top()),
     "PERSID": _persistent_line,
-    "BINPERSID": lambda machine, _: machine.stack.append(Persistent(machine.pop())),
+    "BINPERSID": lambda machine, _: _persistent(machine, machine.pop()),
     "REDUCE": _reduce,
     "BUILD": _build,
     "GLOBAL": _global,

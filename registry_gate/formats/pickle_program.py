@@ -9,11 +9,11 @@ from registry_gate.evidence import GlobalUse, PickleFacts, Problem
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.opcodes import Buffer
 from registry_gate.formats.pickle_machine import run
+from registry_gate.formats.pickle_nested import Literal, Opened, open_literal
 from registry_gate.formats.pickle_state import Machine
 from registry_gate.formats.pickle_values import Value
 
 _MARKED = re.compile(rb"\x80[\x00-\x05]")
-_MAX_LATIN = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -120,25 +120,40 @@ def _look_inside(
 ) -> list[PickleFacts]:
     """Interpret literals that look like pickles; keep those that run to the end or would do something."""
     found: list[PickleFacts] = []
-    for offset, length in machine.suspects:
-        if depth > limits.max_nesting or budget.spent:
-            break
-        data, start, end = _stream_in(machine.data, offset, length)
-        inner = Machine(data, start, end, limits, budget.left)
-        run(inner)
-        budget.left -= inner.opcodes + 1 + (end - start) // 1024
-        marked = bool(_MARKED.match(data[start : start + 2]))
-        if inner.calls or (marked and (inner.globals or inner.complete)):
-            place = f"{member or ''}@{offset}"
-            found.append(_facts(inner, place, limits))
-            found += _look_inside(inner, limits, place, budget, depth + 1)
+    for literal in machine.suspects:
+        if depth > limits.max_nesting:
+            budget.left = 0
+        machine.release()
+        for opened in open_literal(machine.data, literal) if budget.left > 0 else ():
+            found += _inner(opened, limits, f"{member or ''}@{literal.offset}{opened.how}", budget, depth)
     return found
 
 
-def _stream_in(data: Buffer, offset: int, length: int) -> tuple[Buffer, int, int]:
-    """The stream of a literal as (buffer, start, end); latin-1 text kept as UTF-8 becomes bytes again."""
-    if data[offset : offset + 1] == b"\xc2" and length <= _MAX_LATIN:
-        text = data[offset : offset + length].decode("utf-8", "replace")
-        raw = text.encode("latin-1", "replace")
-        return raw, 0, len(raw)
-    return data, offset, offset + length
+def _inner(
+    opened: Opened, limits: ReaderLimits, place: str, budget: _Budget, depth: int
+) -> list[PickleFacts]:
+    """The facts of every pickle in one opened literal and in their own literals; none where there is none."""
+    found: list[PickleFacts] = []
+    at = opened.start
+    for _ in range(limits.max_pickles):
+        inner = Machine(opened.buffer, at, opened.end, limits, max(budget.left, 1))
+        run(inner)
+        budget.left = 0 if opened.cut else budget.left - inner.opcodes - 16 - (inner.offset - at) // 1024
+        marked = bool(_MARKED.match(opened.buffer[at : at + 2]))
+        if (inner.globals and (marked or inner.calls or inner.complete)) or (
+            marked and (inner.calls or inner.complete)
+        ):
+            found.append(_facts(inner, place, limits))
+        found += _look_inside(inner, limits, place, budget, depth + 1)
+        at = inner.offset
+        if not inner.complete or at >= opened.end:
+            break
+    if found or not opened.how or depth >= limits.max_nesting:
+        return found
+    deeper = open_literal(opened.buffer, Literal(opened.start, opened.end - opened.start, "raw"))
+    return [
+        facts
+        for item in deeper
+        if item.how and budget.left > 0
+        for facts in _inner(item, limits, place + item.how, budget, depth + 1)
+    ]

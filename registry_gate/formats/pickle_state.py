@@ -6,14 +6,17 @@ Stack, marks and memo behave as in CPython 3.11 ``Modules/_pickle.c``.
 from __future__ import annotations
 
 import _compat_pickle
-import re
+import mmap
 from collections import Counter
 
 from registry_gate.evidence import Problem
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.opcodes import Buffer, Malformed
+from registry_gate.formats.pickle_nested import Literal, is_likely
+from registry_gate.formats.pickle_shapes import Walk, shape_text
 from registry_gate.formats.pickle_values import (
     Call,
+    DictValue,
     Global,
     Value,
     render,
@@ -23,9 +26,7 @@ from registry_gate.formats.shown import shorten
 MAX_NAME = 512
 _MAX_SUSPECTS = 4096
 _SHORTEST = 4
-_GLANCE = 320
-_LIKELY = re.compile(rb"(?:\xc2)?\x80[\x00-\x05]|[^\n]{0,32}?[ci][^\n]{1,128}\n[^\n]{1,128}\n")
-"""A protocol marker (as UTF-8 of latin-1 text, too), or an import within the first bytes."""
+_WINDOW = 16 * 1024 * 1024  # bytes of a mapped file that stay in memory
 _LINES_PER_FUNCTION = 8  # so that a hostile call stays visible between thousands of honest ones
 
 
@@ -34,10 +35,10 @@ class Machine:
 
     Attributes:
         result: what STOP returned; only meaningful when ``complete``.
-        globals: offset of the first sight of each (module, name, use).
+        globals: offset of the first sight of each (module, name, use); a use is a verb, and behind calls
+            and state changes a blank and the shape of what they are given (see ``pickle_shapes``).
         calls: how many calls, instantiations and state changes were seen.
-        suspects: (offset, length) of literals that look like pickles themselves; ``overlooked`` counts those
-            beyond the limit.
+        suspects: literals that look like pickles; ``overlooked`` counts those beyond the limit.
         offset: where the machine stands; after ``run`` the first byte after STOP, or the instruction it
             stopped at.
     """
@@ -58,9 +59,11 @@ class Machine:
         self.globals: dict[tuple[str, str, str], int] = {}
         self.problems: list[Problem] = []
         self.lines: list[str] = []
+        self.release_at = start + _WINDOW if isinstance(data, mmap.mmap) else end
+        self.walk = Walk(limits.max_pickle_opcodes)
         self.shown: Counter[str] = Counter()
         self.hidden = 0
-        self.suspects: list[tuple[int, int]] = []
+        self.suspects: list[Literal] = []
         self.overlooked = 0
         self.calls = 0
         self.stopped = False
@@ -77,15 +80,22 @@ class Machine:
             where = self.at if offset is None else offset
             self.problems.append(Problem(code=code, detail=shorten(detail, 200), offset=where))
 
-    def glance_inside(self, offset: int, length: int) -> None:
+    def glance_inside(self, offset: int, length: int, coding: str) -> None:
         """Remember a literal that begins like a pickle."""
         if length < _SHORTEST:
             return
-        if _LIKELY.match(self.data[offset : offset + min(length, _GLANCE)]):
+        literal = Literal(offset, length, coding)
+        if is_likely(self.data, literal):
             if len(self.suspects) < _MAX_SUSPECTS:
-                self.suspects.append((offset, length))
+                self.suspects.append(literal)
             else:
                 self.overlooked += 1
+
+    def release(self) -> None:
+        """Give back the pages of a mapped file that were read, so that memory stays bounded."""
+        if isinstance(self.data, mmap.mmap):
+            self.data.madvise(mmap.MADV_DONTNEED, 0, self.offset - self.offset % mmap.PAGESIZE)
+        self.release_at = self.offset + _WINDOW
 
     # the stack: nothing below the last mark can be taken
 
@@ -133,18 +143,25 @@ class Machine:
         self.use(found, "import")
         return found
 
-    def call(self, function: Value, arguments: Value, shape: str) -> Call:
+    def call(self, function: Value, arguments: Value, line: str, verb: str = "call") -> Call:
         """Record a call of an object; the result stays unknown."""
         self.calls += 1
         plain = function if isinstance(function, Global) else None
         if plain is None:
             self.problem("pickle-computed-call", f"calls {render(function)}, which is not an imported name")
         else:
-            self.use(plain, "call")
+            self.use(plain, f"{verb} {shape_text(arguments, self.walk)}")
+            self.seal(arguments)
         result = Call(plain, arguments, self.calls)
         if self.has_room(plain.path if plain else "?"):
-            self.show(f"v{self.calls} = " + shape.format(f=render(function), a=render(arguments)))
+            self.show(f"v{self.calls} = " + line.format(f=render(function), a=render(arguments)))
         return result
+
+    def seal(self, arguments: Value) -> None:
+        """Whatever is handed to a call because it is empty must stay so: the callee may keep it."""
+        for item in arguments if isinstance(arguments, tuple) else ():
+            if (isinstance(item, Call) and item.is_empty) or (isinstance(item, DictValue) and not item.pairs):
+                item.sealed = True
 
     def has_room(self, name: str) -> bool:
         """True for the first few lines of a function; the others are only counted."""
@@ -158,18 +175,24 @@ class Machine:
         """Add a line to the readable program."""
         self.lines.append(shorten(f"{self.at}: {line}", 320))
 
-    def change(self, target: Value, method: str, argument: Value) -> None:
+    def change(self, target: Value, method: str, argument: Value, use: str) -> None:
         """Record a state change (BUILD, SETITEM, APPEND, ADDITEMS) of something that is no plain literal."""
         self.calls += 1
         if isinstance(target, Global):
             self.problem("pickle-alters-import", f"changes the imported {render(target)} itself")
         elif not isinstance(target, Call):
             raise Malformed(self.at, f"{method} on {render(target)}")
+        self.keep_sealed(target)
         function = target if isinstance(target, Global) else target.function
         if function is not None:
-            self.use(function, "build")
+            self.use(function, use)
         if self.has_room(f"{method} {function.path if function else '?'}"):
             self.show(f"{render(target)}.{method}({render(argument)})")
+
+    def keep_sealed(self, target: Value) -> None:
+        """Note a change of something that a call was given for being empty."""
+        if isinstance(target, Call | DictValue) and target.sealed:
+            self.problem("pickle-argument-not-allowed", f"changes {render(target)} after a call was given it")
 
     def remember(self, key: int) -> None:
         """Store the top of the stack in the memo."""

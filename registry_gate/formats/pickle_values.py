@@ -42,7 +42,7 @@ class Call:
     """The unknown result of calling ``function`` (None when it was no plain import) with ``arguments``.
 
     ``number`` names it in the program; ``pairs``, ``items`` and ``states`` are what SETITEM(S), APPEND(S) or
-    ADDITEMS, and BUILD did to it afterwards.
+    ADDITEMS, and BUILD did to it afterwards. A ``sealed`` one was handed to a call for being empty.
     """
 
     function: Global | None
@@ -51,6 +51,12 @@ class Call:
     pairs: list[tuple[Value, Value]] = field(default_factory=list)
     items: list[Value] = field(default_factory=list)
     states: list[Value] = field(default_factory=list)
+    sealed: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """True for a call without arguments whose result nothing was put into yet."""
+        return not (self.arguments or self.pairs or self.items or self.states)
 
 
 @dataclass(slots=True, eq=False)
@@ -69,9 +75,10 @@ class ListValue:
 
 @dataclass(slots=True, eq=False)
 class DictValue:
-    """A dict literal: its pairs in the order they were set, duplicates kept."""
+    """A dict literal: its pairs in the order they were set, duplicates kept. ``sealed`` as in a Call."""
 
     pairs: list[tuple[Value, Value]] = field(default_factory=list)
+    sealed: bool = False
 
 
 @dataclass(slots=True, eq=False)

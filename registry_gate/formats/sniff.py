@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from registry_gate.evidence import FileFormat
+from registry_gate.formats.tar_layout import is_tar
 
 HEAD = 4096
 """Bytes from the start of a file that ``sniff`` wants."""
@@ -33,7 +35,10 @@ _MAGIC: tuple[tuple[bytes, FileFormat], ...] = (
     (b"\xce\xfa\xed\xfe", FileFormat.EXECUTABLE),
     (b"\xca\xfe\xba\xbe", FileFormat.EXECUTABLE),
 )
-_TORCH_LEGACY = bytes.fromhex("8a0a6cfc9c46f9206aa85019")
+_TORCH_LEGACY = re.compile(
+    rb"\x80[\x00-\x05](?:\x95.{8})?" + re.escape(bytes.fromhex("8a0a6cfc9c46f9206aa85019")) + rb"\.",
+    re.DOTALL,
+)
 """LONG1 of torch's magic number 0x1950a86a20f9469cfc6c, the first object of a legacy checkpoint."""
 
 
@@ -80,7 +85,7 @@ def _inner_magic(glance: Glance) -> FileFormat | None:
         return FileFormat.IMAGE
     if head[2:4] == b"\r\n" and glance.suffix in (".pyc", ".pyo"):
         return FileFormat.EXECUTABLE
-    return FileFormat.ARCHIVE if head[257:262] == b"ustar" else None
+    return FileFormat.ARCHIVE if head[257:262] == b"ustar" or is_tar(head) else None
 
 
 def _too_weak(magic: bytes, glance: Glance) -> bool:
@@ -90,9 +95,12 @@ def _too_weak(magic: bytes, glance: Glance) -> bool:
 
 def _marked(glance: Glance) -> FileFormat | None:
     head = glance.head
-    if head[:1] == b"\x80" and head[1:2] <= b"\x05" and len(head) > 2:
-        return FileFormat.TORCH_LEGACY if head[2:].startswith(_TORCH_LEGACY) else FileFormat.PICKLE
     stated = int.from_bytes(head[:8], "little")
+    # a header of 128, 384, 640 ... bytes begins as a pickle's protocol mark does; see polyglot.py
+    if head[8:10] == b'{"' and 2 <= stated <= glance.size - 8:
+        return FileFormat.SAFETENSORS
+    if head[:1] == b"\x80" and head[1:2] <= b"\x05" and len(head) > 2:
+        return FileFormat.TORCH_LEGACY if _TORCH_LEGACY.match(head) else FileFormat.PICKLE
     plausible = 2 <= stated <= glance.size - 8 or glance.suffix == ".safetensors"
     return FileFormat.SAFETENSORS if head[8:9] == b"{" and plausible else None
 
@@ -107,6 +115,7 @@ _EXPECTED: dict[str, frozenset[FileFormat]] = {
     ".safetensors": frozenset({FileFormat.SAFETENSORS}),
     **dict.fromkeys(TORCH_SUFFIXES, _TORCH),
     **dict.fromkeys(PICKLE_SUFFIXES, _TORCH | {FileFormat.PICKLE}),
+    ".joblib": _TORCH | {FileFormat.PICKLE, FileFormat.ARCHIVE},  # joblib compresses by itself
     ".json": frozenset({FileFormat.JSON, FileFormat.TEXT}),
     ".txt": frozenset({FileFormat.TEXT}),
     ".md": frozenset({FileFormat.TEXT}),

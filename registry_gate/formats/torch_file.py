@@ -2,31 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import BinaryIO
 
-from registry_gate.evidence import FileFacts, FileFormat, PickleFacts, Problem
+from registry_gate.evidence import FileFacts, FileFormat, Problem
+from registry_gate.formats.contents import (
+    Contents,
+    look_into_member,
+    look_into_zip,
+    member_bytes,
+    member_window,
+)
 from registry_gate.formats.limits import ReaderLimits
+from registry_gate.formats.numpy_file import look_into_array
 from registry_gate.formats.opcodes import Malformed
 from registry_gate.formats.pickle_program import Program, interpret
-from registry_gate.formats.torch_tensors import Collection, collect
-from registry_gate.formats.zip_layout import Layout, Member, read_layout, read_member
+from registry_gate.formats.recognised import keras_code, note
+from registry_gate.formats.torch_tensors import BLOCKING, Collection, collect
+from registry_gate.formats.zip_layout import Layout, read_layout, read_member
 
 _SMALL = 4096
-_GLANCE = 64 * 1024
-_SLACK = 1024
+_KERAS_CONFIG = 16 * 1024 * 1024
 _PLAIN = frozenset(
     {"version", "byteorder", ".format_version", ".storage_alignment", ".data/serialization_id", "data.pkl"}
 )
-_BLOCKING = frozenset(
-    {"zip-malformed", "zip-readers-differ", "zip-hidden-bytes", "zip-compressed", "big-endian"}
-    | {"several-state-dicts", "tensor-limit", "tensor-name", "tensor-not-plain", "pickle-trailing-bytes"}
-)
-"""Problems after which the list of tensors is not the whole truth, so nothing may be copied by it."""
 
 
 def read_zip(path: Path, relative: str, limits: ReaderLimits) -> FileFacts:
-    """Describe a zip file: a torch checkpoint in full, anything else by what kind it is.
+    """Describe a zip file: a torch checkpoint in full, NumPy's and Keras's, anything else by its contents.
 
     Args:
         path: the file.
@@ -38,18 +42,54 @@ def read_zip(path: Path, relative: str, limits: ReaderLimits) -> FileFacts:
         format_ = _kind(layout)
         if format_ in (FileFormat.TORCH_ZIP, FileFormat.TORCHSCRIPT):
             return _torch(file, relative, layout, format_, limits)
-        pickles, problems = _other_pickles(file, layout, "", limits)
-        kind = "a NumPy archive" if format_ is FileFormat.NUMPY else "a zip archive"
-        code = "other-weights-left-behind" if format_ is FileFormat.NUMPY else "format-not-allowed"
-        note = Problem(code=code, detail=f"{kind} of {len(layout.members)} members")
+        if format_ is FileFormat.NUMPY:
+            return _arrays(file, relative, layout, limits)
+        contents = Contents.of(limits)
+        look_into_zip(contents, file, path.stat().st_size, "", 0)
         return FileFacts(
             path=relative,
             format=format_,
             reader="zip",
             understood=False,
-            problems=(note, *_serious(layout), *problems)[: limits.max_problems],
-            pickles=pickles,
+            problems=(*_kinds_note(file, layout), *contents.problems)[: limits.max_problems],
+            pickles=tuple(contents.pickles),
         )
+
+
+def _kinds_note(file: BinaryIO, layout: Layout) -> list[Problem]:
+    """What kind of archive it is; a Keras archive's configuration is searched for code."""
+    names = {member.name for member in layout.members}
+    if not {"config.json", "metadata.json"} <= names:
+        return [note("zip")]
+    problems = [note("keras")]
+    config = layout.member("config.json")
+    if config is not None and config.size <= _KERAS_CONFIG:
+        data = member_bytes(file, config, _KERAS_CONFIG)
+        code = keras_code(data)
+        if code:
+            problems.append(Problem(code="custom-code", detail=code, member=config.name))
+    return problems
+
+
+def _arrays(file: BinaryIO, relative: str, layout: Layout, limits: ReaderLimits) -> FileFacts:
+    """An ``.npz``: every member is an array, stored or deflated."""
+    contents = Contents.of(limits)
+    sound = True
+    for member in layout.members:
+        data = member_window(contents, file, member)
+        sound = look_into_array(contents, data, member.size, member.name) and sound
+    serious = _serious(layout)
+    words = Problem(
+        code="other-weights-left-behind", detail="a NumPy archive; save the weights as safetensors"
+    )
+    return FileFacts(
+        path=relative,
+        format=FileFormat.NUMPY,
+        reader="numpy",
+        understood=sound and not serious,
+        problems=(words, *serious, *contents.problems)[: limits.max_problems],
+        pickles=tuple(contents.pickles),
+    )
 
 
 def _serious(layout: Layout) -> list[Problem]:
@@ -73,17 +113,21 @@ def _torch(
     root = layout.members[0].name.partition("/")[0] + "/"
     checkpoint = format_ is FileFormat.TORCH_ZIP
     problems = list(layout.problems) if checkpoint else _serious(layout)
+    program, byteorder = None, "little"
     try:
         program = _program(file, layout, root, limits)
-        problems += [*program.problems, *_order(file, layout, root)]
+        byteorder = _order(file, layout, root)
+        problems += [*program.problems, *_around(layout, root, byteorder)]
     except Malformed as stop:
-        program = None
         problems.append(Problem(code="zip-malformed", detail=stop.detail, offset=stop.offset))
-    pickles, others = _other_pickles(file, layout, root, limits)
-    collection = _tensors(program, layout, root, limits) if checkpoint else Collection({}, limits)
+    contents = _other_members(file, layout, root, limits)
+    others = contents.problems
+    size = file.seek(0, os.SEEK_END)
+    collection = Collection({}, limits, size)
+    if checkpoint and program is not None and program.complete:
+        collection = _tensors(program, layout, root, Collection({}, limits, size, byteorder))
     if not checkpoint:
-        code = "other-weights-left-behind" if relative.endswith(".ot") else "format-not-allowed"
-        others.append(Problem(code=code, detail="a TorchScript archive: a program, not weights alone"))
+        others.append(note("torchscript-ot" if relative.endswith(".ot") else "torchscript"))
     elif program is not None and not collection.tensors:
         others.append(Problem(code="no-tensors", detail="no tensor was found in the checkpoint"))
     return FileFacts(
@@ -93,9 +137,9 @@ def _torch(
         understood=checkpoint
         and program is not None
         and program.complete
-        and not any(item.code in _BLOCKING for item in (*problems, *collection.problems)),
+        and not any(item.code in BLOCKING for item in (*problems, *collection.problems)),
         problems=(*problems, *others, *collection.problems)[: limits.max_problems],
-        pickles=(*(program.pickles if program else ()), *pickles),
+        pickles=(*(program.pickles if program else ()), *contents.pickles),
         tensors=tuple(collection.tensors),
     )
 
@@ -120,16 +164,22 @@ def _program(file: BinaryIO, layout: Layout, root: str, limits: ReaderLimits) ->
     return program
 
 
-def _order(file: BinaryIO, layout: Layout, root: str) -> list[Problem]:
-    """Big-endian checkpoints cannot be copied; members under a second root are seen by some readers only."""
-    problems = []
+def _order(file: BinaryIO, layout: Layout, root: str) -> str:
+    """The byte order that a checkpoint states; those of torch before 2.1 state none and are little."""
     member = layout.member(f"{root}byteorder")
-    if member is not None:
-        order = read_member(file, member, _SMALL)
-        if order == b"big":
-            problems.append(Problem(code="big-endian", detail="the tensors are stored big-endian"))
-        elif order != b"little":
-            problems.append(Problem(code="zip-malformed", detail=f"unknown byte order {order[:20]!r}"))
+    if member is None:
+        return "little"
+    order = read_member(file, member, _SMALL)
+    if order not in (b"little", b"big"):
+        raise Malformed(member.offset, f"unknown byte order {order[:20]!r}")
+    return order.decode("ascii")
+
+
+def _around(layout: Layout, root: str, byteorder: str) -> list[Problem]:
+    """A note on the byte order; members under a second root are seen by some readers only."""
+    problems = []
+    if byteorder == "big":
+        problems.append(Problem(code="big-endian", detail="the tensors are stored big-endian"))
     outside = [item.name for item in layout.members if not item.name.startswith(root)]
     if outside:
         detail = f"{len(outside)} members lie outside the archive's folder {root[:100]!r}"
@@ -137,68 +187,36 @@ def _order(file: BinaryIO, layout: Layout, root: str) -> list[Problem]:
     return problems
 
 
-def _tensors(program: Program | None, layout: Layout, root: str, limits: ReaderLimits) -> Collection:
+def _tensors(program: Program, layout: Layout, root: str, empty: Collection) -> Collection:
     prefix = f"{root}data/"
     storages = {
         member.name.removeprefix(prefix): member
         for member in layout.members
         if member.name.startswith(prefix)
     }
-    if program is None or not program.complete:
-        return Collection(storages, limits)
-    collection = collect(program.result, storages, limits)
+    collection = collect(program.result, storages, empty.limits, empty.size, empty.byteorder)
     unused = sorted(storages.keys() - collection.storages.keys())
-    if unused and not collection.extra_count:
+    refused = any(item.code == "tensor-not-convertible" for item in collection.problems)
+    if unused and not collection.extra_count and not refused:
         detail = f"{len(unused)} storages belong to no tensor"
         collection.problem("extra-objects", detail, unused[0])
     return collection
 
 
-def _other_pickles(
-    file: BinaryIO, layout: Layout, root: str, limits: ReaderLimits
-) -> tuple[tuple[PickleFacts, ...], list[Problem]]:
-    """Members that no checkpoint has: noted, and interpreted where they look like pickles."""
-    pickles: list[PickleFacts] = []
-    problems: list[Problem] = []
-    left = limits.max_pickle_bytes
+def _other_members(file: BinaryIO, layout: Layout, root: str, limits: ReaderLimits) -> Contents:
+    """Members that no checkpoint has: noted, and looked into."""
+    contents = Contents.of(limits)
     for member in layout.members:
         inner = member.name.removeprefix(root)
-        if root and (inner in _PLAIN or inner.startswith(("data/", "code/")) or not member.size):
+        if inner in _PLAIN or inner.startswith(("data/", "code/")) or not member.size:
             continue
-        if root and not _script_part(inner):
-            problems.append(
-                Problem(code="zip-unexpected-member", detail="no checkpoint has it", member=member.name[:200])
-            )
-        program, read = _as_pickle(file, member, limits, left)
-        left -= read
-        if left <= 0 or len(pickles) >= limits.max_pickles:
-            detail = "more pickle-like members than the reader takes"
-            problems.append(Problem(code="pickle-not-understood", detail=detail, member=member.name[:200]))
+        if not _script_part(inner):
+            contents.problem("zip-unexpected-member", "no checkpoint has it", member.name)
+        if contents.left <= 0:
             break
-        if program is not None:
-            pickles += program.pickles
-            problems += program.problems
-    return tuple(pickles), problems[: limits.max_problems]
+        look_into_member(contents, file, member, "", 0)
+    return contents
 
 
 def _script_part(inner: str) -> bool:
     return inner in ("constants.pkl", "attributes.pkl") or inner.startswith(("constants/", "extra/"))
-
-
-def _as_pickle(file: BinaryIO, member: Member, limits: ReaderLimits, left: int) -> tuple[Program | None, int]:
-    """A member's program, where it has a pickle's name or marker or does something when read as one.
-
-    Also returns how many bytes were read. A first look at the member's start spares reading large ones.
-    """
-    if not member.stored or not member.size:
-        return None, 0
-    file.seek(member.offset)
-    data = file.read(min(member.size, _GLANCE))
-    program = interpret(data, limits, member=member.name[:200])
-    marked = member.name.endswith((".pkl", ".pickle")) or (data[:1] == b"\x80" and data[1:2] <= b"\x05")
-    goes_on = member.size > len(data) and (program.calls or program.end >= len(data) - _SLACK)
-    if goes_on or (marked and member.size > len(data)):
-        file.seek(member.offset)
-        data = file.read(min(member.size, left))
-        program = interpret(data, limits, member=member.name[:200])
-    return (program if marked or program.calls else None), len(data)

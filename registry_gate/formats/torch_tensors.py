@@ -12,10 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from registry_gate.evidence import Problem, TensorSource
-from registry_gate.formats.dtypes import BITS, TORCH_DTYPES, TORCH_STORAGES
+from registry_gate.formats.dtypes import BITS, TORCH_DTYPES
 from registry_gate.formats.limits import ReaderLimits
-from registry_gate.formats.pickle_values import Call, DictValue, Global, Persistent, Value, render
+from registry_gate.formats.pickle_values import Call, DictValue, Global, Value, render
 from registry_gate.formats.shown import shown
+from registry_gate.formats.storages import UNTYPED, NotConvertible, NotPlain, Storage, storage_of
 from registry_gate.formats.tensor_names import name_problem
 from registry_gate.formats.zip_layout import Member
 
@@ -25,25 +26,24 @@ _SHOWN = 8
 _STATE_KEYS = ("state_dict", "model_state_dict", "model", "module", "net", "network", "weights", "params")
 
 
-@dataclass(frozen=True)
-class Storage:
-    """One storage as a pickle names it. ``dtype`` is None for an untyped one, whose ``numel`` is bytes."""
-
-    key: str
-    dtype: str | None
-    numel: int
-
-
-class NotPlain(ValueError):
-    """A tensor that is no plain view of stored bytes; the text says why."""
+BLOCKING = frozenset(
+    {"zip-malformed", "zip-readers-differ", "zip-hidden-bytes", "zip-compressed", "legacy-malformed"}
+    | {"legacy-trailing-bytes", "several-state-dicts", "tensor-limit", "tensor-name", "tensor-not-plain"}
+    | {"tensor-not-convertible", "pickle-trailing-bytes"}
+)
+"""Problems after which the list of tensors is not the whole truth, so nothing may be copied by it."""
+MAX_GROWTH = 4
+"""How many times a file's size its tensors may take when written out: the bound of the copy plan."""
 
 
 @dataclass
 class Collection:
-    """The tensors of one checkpoint while they are collected."""
+    """The tensors of one checkpoint of ``size`` bytes while they are collected."""
 
     members: Mapping[str, Member]
     limits: ReaderLimits
+    size: int
+    byteorder: str = "little"
     storages: dict[str, Storage] = field(default_factory=dict)
     tensors: list[TensorSource] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -63,24 +63,32 @@ class Collection:
             self.problems.append(Problem(code=code, detail=shown(detail, 300), field=name and shown(name)))
 
 
-def collect(result: Value, members: Mapping[str, Member], limits: ReaderLimits) -> Collection:
+def collect(
+    result: Value, members: Mapping[str, Member], limits: ReaderLimits, size: int, byteorder: str = "little"
+) -> Collection:
     """Find the one state dict in a checkpoint and describe its tensors.
 
     Args:
         result: the object that the pickle program returns, as the symbolic machine describes it.
         members: the archive's storages by key.
         limits: bounds on tensors and problems.
+        size: of the whole file, in bytes.
+        byteorder: ``little`` or ``big``.
 
     Returns:
         Tensors with absolute offsets, problems, and a description of everything left over.
     """
-    collection = Collection(members, limits)
+    collection = Collection(members, limits, size, byteorder)
     pairs = _state_dict(result, collection)
     names: set[str] = set()
     for key, value in pairs[: limits.max_tensors]:
         _add(collection, names, key, value)
     if len(pairs) > limits.max_tensors:
         collection.problem("tensor-limit", f"{len(pairs)} entries, more than {limits.max_tensors}")
+    written = sum(tensor.nbytes for tensor in collection.tensors)
+    if written > MAX_GROWTH * size:
+        detail = f"written out, the tensors take {written} bytes, more than {MAX_GROWTH} times the file"
+        collection.problem("tensor-not-convertible", detail)
     if collection.extras:
         shown = ", ".join(collection.extras)
         collection.problem("extra-objects", f"{collection.extra_count} things that are no weights: {shown}")
@@ -166,7 +174,8 @@ def _add(collection: Collection, names: set[str], key: Value, value: Value) -> N
     try:
         collection.tensors.append(_tensor(collection, key, value))
     except NotPlain as reason:
-        collection.problem("tensor-not-plain", f"{render(key)}: {reason}", key)
+        code = "tensor-not-convertible" if isinstance(reason, NotConvertible) else "tensor-not-plain"
+        collection.problem(code, f"{render(key)}: {reason}", key)
 
 
 def _tensor(collection: Collection, name: str, value: Value) -> TensorSource:
@@ -174,11 +183,12 @@ def _tensor(collection: Collection, name: str, value: Value) -> TensorSource:
     dtype = _dtype(arguments[6], "v3") if rebuild.endswith("v3") else None
     metadata = arguments[7:] if rebuild.endswith("v3") else arguments[6:]
     if any(mapping(item) != [] and item is not None for item in (*arguments[5:6], *metadata)):
-        raise NotPlain(f"carries hooks or view metadata (conjugate or negative bit): {render(arguments[5:])}")
-    storage = _storage(collection, arguments[0], dtype)
+        said = render(arguments[5:])
+        raise NotConvertible(f"carries hooks or view metadata (conjugate or negative bit): {said}")
+    storage = _storage(collection, arguments[0], dtype is not None)
     element = dtype or storage.dtype
     if element is None:
-        raise NotPlain("an untyped storage without an element type")
+        raise NotConvertible(f"elements of {storage.kind} have no safetensors counterpart")
     return _placed(collection, name, element, storage, arguments)
 
 
@@ -188,11 +198,13 @@ def _unwrap(value: Value) -> tuple[tuple[Value, ...], str]:
         if not (isinstance(value, Call) and value.function and isinstance(value.arguments, tuple)):
             break
         path, arguments = value.function.path, value.arguments
+        if path in _NO_COUNTERPART:
+            raise NotConvertible(_NO_COUNTERPART[path])
         low, high, inner = _REBUILD.get(path, (0, -1, False))
         if not low <= len(arguments) <= high:
             break
         if value.states or value.pairs or value.items:
-            raise NotPlain("its state is changed after it was rebuilt")
+            raise NotConvertible("its state is changed after it was rebuilt")
         if not inner:
             return arguments, path
         value = arguments[0]
@@ -207,31 +219,34 @@ _REBUILD: dict[str, tuple[int, int, bool]] = {
     "torch._utils._rebuild_parameter_with_state": (4, 4, True),
 }
 """Fewest and most arguments, and whether the first one is the tensor itself."""
+_NO_COUNTERPART = {
+    "torch._utils._rebuild_qtensor": "is quantised: safetensors has no scale, zero point; save dequantize()",
+    "torch._utils._rebuild_sparse_tensor": "is sparse: safetensors holds dense tensors only; save to_dense()",
+    "torch._utils._rebuild_sparse_csr_tensor": "is sparse: safetensors holds dense tensors; save to_dense()",
+    "torch._utils._rebuild_meta_tensor_no_storage": "is on the meta device: it has no elements at all",
+    "torch._utils._rebuild_nested_tensor": "is nested: safetensors holds plain tensors only",
+    "torch._tensor._rebuild_from_type_v2": "is of a subclass of Tensor, whose meaning its bytes do not hold",
+    "torch._utils._rebuild_wrapper_subclass": "is of a subclass of Tensor, whose bytes are not its own",
+}
+"""Tensors whose bytes alone are not what they are, and what to do about it."""
 
 
 def _dtype(value: Value, what: str) -> str:
-    found = TORCH_DTYPES.get(value.name) if isinstance(value, Global) and value.module == "torch" else None
+    if not (isinstance(value, Global) and value.module == "torch"):
+        raise NotPlain(f"element type {render(value)} ({what})")
+    found = TORCH_DTYPES.get(value.name)
     if found is None:
-        raise NotPlain(f"element type {render(value)} ({what}) has no safetensors counterpart")
+        raise NotConvertible(f"element type {render(value)} has no safetensors counterpart")
     return found
 
 
-def _storage(collection: Collection, value: Value, dtype: str | None) -> Storage:
-    identifier = value.identifier if isinstance(value, Persistent) else None
-    if not (isinstance(identifier, tuple) and len(identifier) == 5 and identifier[0] == "storage"):
-        raise NotPlain(f"its storage is {render(value)}")
-    _, kind, key, _, numel = identifier
-    if not (isinstance(kind, Global) and isinstance(key, str) and type(numel) is int and numel >= 0):
-        raise NotPlain(f"its storage is {render(value)}")
-    untyped = kind.path == "torch.storage.UntypedStorage"
-    if untyped is not (dtype is not None):
-        raise NotPlain(f"storage {render(kind)} does not go with the function that rebuilds it")
-    known = None if untyped else TORCH_STORAGES.get(kind.name) if kind.module == "torch" else None
-    if known is None and not untyped:
-        raise NotPlain(f"storage {render(kind)} has no safetensors counterpart")
-    storage = Storage(key, known, numel)
-    if collection.storages.setdefault(key, storage) != storage:
-        raise NotPlain(f"storage {render(key)} is named with two types or lengths")
+def _storage(collection: Collection, value: Value, typed_by_tensor: bool) -> Storage:
+    storage = storage_of(value)
+    if (storage.kind == UNTYPED) is not typed_by_tensor:
+        raise NotPlain(f"storage {storage.kind} does not go with the function that rebuilds it")
+    whole = Storage(storage.key, storage.kind, storage.numel)
+    if collection.storages.setdefault(storage.key, whole) != whole:
+        raise NotPlain(f"storage {render(storage.key)} is named with two types or lengths")
     return storage
 
 
@@ -242,32 +257,42 @@ def _placed(
     member = collection.members.get(storage.key)
     itemsize = BITS[dtype] // 8
     if member is None or not member.stored:
-        raise NotPlain(f"storage {render(storage.key)} is no stored member of the archive")
-    if storage.numel * (1 if storage.dtype is None else itemsize) != member.size:
+        raise NotPlain(f"storage {render(storage.key)} is not stored in the file")
+    if storage.numel * (storage.itemsize or 0) != member.size:
         raise NotPlain(
-            f"storage {render(storage.key)} states {storage.numel} elements, its member {member.size} bytes"
+            f"storage {render(storage.key)} states {storage.numel} elements and holds {member.size} bytes"
         )
     if type(offset) is not int or offset < 0 or len(shape) != len(stride):
         raise NotPlain("offset, shape and stride do not go together")
+    begin, room = _room(storage, member, itemsize)
     count = math.prod(shape)
-    last = (
-        offset + sum((size - 1) * step for size, step in zip(shape, stride, strict=True))
-        if count
-        else offset - 1
-    )
-    if (last + 1) * itemsize > member.size or (not count and offset * itemsize > member.size):
+    reach = sum((size - 1) * step for size, step in zip(shape, stride, strict=True)) if count else -1
+    if (offset + reach + 1) * itemsize > room:
         raise NotPlain("reaches behind the end of its storage")
-    if count * itemsize > member.size:
-        raise NotPlain("repeats elements: it is larger than its storage")
+    if count * itemsize > MAX_GROWTH * collection.size:
+        raise NotConvertible(
+            f"repeats elements: its {count * itemsize} bytes are more than {MAX_GROWTH} times the file"
+        )
     return TensorSource(
         name=name,
         dtype=dtype,
         shape=shape,
         storage=storage.key,
-        offset=member.offset + offset * itemsize,
+        offset=begin + offset * itemsize,
         nbytes=count * itemsize,
         stride=None if _contiguous(shape, stride) else stride,
+        byteorder=collection.byteorder,
     )
+
+
+def _room(storage: Storage, member: Member, itemsize: int) -> tuple[int, int]:
+    """Where in the file the part of a storage that is meant begins, and how many bytes it has."""
+    if storage.view is None:
+        return member.offset, member.size
+    first, length = storage.view
+    if (first + length) * itemsize > member.size:
+        raise NotPlain("is a view behind the end of its storage")
+    return member.offset + first * itemsize, length * itemsize
 
 
 def _sizes(value: Value) -> tuple[int, ...]:

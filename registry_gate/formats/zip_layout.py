@@ -11,11 +11,11 @@ from __future__ import annotations
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import BinaryIO
 
 from registry_gate.evidence import Problem
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.opcodes import Malformed
+from registry_gate.formats.window import Readable
 from registry_gate.paths import path_hazard
 
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -31,13 +31,18 @@ _MAX_DIRECTORY = 64 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Member:
-    """One stored member: ``offset`` is the absolute offset of its first data byte, ``size`` in bytes."""
+    """One member: ``offset`` is the absolute offset of its first data byte, ``size`` in bytes.
+
+    ``packed`` is its size as it lies there, compressed by zip's ``method`` (0 is stored, 8 deflated).
+    """
 
     name: str
     offset: int
     size: int
     crc: int
     stored: bool
+    method: int = 0
+    packed: int = 0
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ class _Entry:
     header: int
 
 
-def read_layout(file: BinaryIO, size: int, limits: ReaderLimits) -> Layout:
+def read_layout(file: Readable, size: int, limits: ReaderLimits) -> Layout:
     """Read an archive's directory and hold every local header against it.
 
     Args:
@@ -84,7 +89,7 @@ def read_layout(file: BinaryIO, size: int, limits: ReaderLimits) -> Layout:
         return Layout((), (problem,))
 
 
-def read_member(file: BinaryIO, member: Member, limit: int) -> bytes:
+def read_member(file: Readable, member: Member, limit: int) -> bytes:
     """The bytes of a stored member, its CRC compared.
 
     Raises:
@@ -99,7 +104,7 @@ def read_member(file: BinaryIO, member: Member, limit: int) -> bytes:
     return data
 
 
-def _read(file: BinaryIO, offset: int, length: int) -> bytes:
+def _read(file: Readable, offset: int, length: int) -> bytes:
     if offset < 0:
         raise Malformed(0, "a record lies before the file")
     file.seek(offset)
@@ -109,7 +114,7 @@ def _read(file: BinaryIO, offset: int, length: int) -> bytes:
     return data
 
 
-def _directory(file: BinaryIO, size: int, limits: ReaderLimits) -> tuple[list[_Entry], int]:
+def _directory(file: Readable, size: int, limits: ReaderLimits) -> tuple[list[_Entry], int]:
     """The central directory's entries and its offset; the end record must be the file's last bytes."""
     end_at = size - _END.size
     magic, disk, first_disk, here, count, length, start, comment = _END.unpack(_read(file, end_at, _END.size))
@@ -128,12 +133,12 @@ def _directory(file: BinaryIO, size: int, limits: ReaderLimits) -> tuple[list[_E
     return entries, start
 
 
-def _has_locator(file: BinaryIO, end_at: int) -> bool:
+def _has_locator(file: Readable, end_at: int) -> bool:
     at = end_at - _LOCATOR.size
     return at >= 0 and _read(file, at, 4) == b"PK\x06\x07"
 
 
-def _end64(file: BinaryIO, end_at: int) -> tuple[int, int, int, int, int]:
+def _end64(file: Readable, end_at: int) -> tuple[int, int, int, int, int]:
     """(entries here, entries, length, start, own offset) of the zip64 end record."""
     at = end_at - _LOCATOR.size
     magic, disk, where, disks = _LOCATOR.unpack(_read(file, at, _LOCATOR.size))
@@ -187,7 +192,7 @@ def _wide(extra: bytes, size: int, packed: int, header: int, at: int) -> tuple[i
     return values[0], values[1], values[2]
 
 
-def _members(file: BinaryIO, entries: list[_Entry], directory: int) -> Layout:
+def _members(file: Readable, entries: list[_Entry], directory: int) -> Layout:
     members: list[Member] = []
     problems: list[Problem] = []
     stops: list[tuple[int, int]] = []
@@ -199,7 +204,8 @@ def _members(file: BinaryIO, entries: list[_Entry], directory: int) -> Layout:
         problems += [Problem(code=code, detail=text, member=name[:200]) for code, text in complaints]
         seen.add(name.casefold())
         stops.append((entry.header, _stop(file, entry, data_at, directory)))
-        members.append(Member(name, data_at, entry.size, entry.crc, entry.method == 0))
+        stored = entry.method == 0
+        members.append(Member(name, data_at, entry.size, entry.crc, stored, entry.method, entry.packed))
     problems += _row(stops, directory)
     return Layout(tuple(members), tuple(problems))
 
@@ -218,7 +224,7 @@ def _name(entry: _Entry, seen: set[str]) -> tuple[str, list[tuple[str, str]]]:
     return name, [("zip-malformed", f"a member's name {hazard}")] if hazard else []
 
 
-def _local(file: BinaryIO, entry: _Entry, directory: int) -> tuple[int, list[tuple[str, str]]]:
+def _local(file: Readable, entry: _Entry, directory: int) -> tuple[int, list[tuple[str, str]]]:
     """The offset of a member's data, and how its local header differs from the directory."""
     if entry.header + _LOCAL.size > directory:
         raise Malformed(entry.header, "a local header lies inside or behind the central directory")
@@ -261,7 +267,7 @@ def _storage(entry: _Entry) -> list[tuple[str, str]]:
     return found
 
 
-def _stop(file: BinaryIO, entry: _Entry, data_at: int, directory: int) -> int:
+def _stop(file: Readable, entry: _Entry, data_at: int, directory: int) -> int:
     """Where a member ends: after its data and, if flagged, its data descriptor in either width."""
     stop = data_at + entry.packed
     if not entry.flags & _DESCRIPTOR:

@@ -15,6 +15,7 @@ from registry_gate.testing.hostile_pickles import pickle_that_would_run
 __all__ = [
     "Sample",
     "ZipEntry",
+    "catalogue",
     "pickle_that_would_run",
     "safetensors_bytes",
     "torch_zip",
@@ -109,7 +110,7 @@ def write_samples(folder: Path, command: str) -> tuple[Sample, ...]:
         The samples, with the rule each must be found by.
     """
     samples: list[Sample] = []
-    for path, (rule, content) in _catalogue(command).items():
+    for path, (rule, content) in catalogue(command).items():
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
@@ -117,7 +118,8 @@ def write_samples(folder: Path, command: str) -> tuple[Sample, ...]:
     return tuple(samples)
 
 
-def _catalogue(command: str) -> dict[str, tuple[str, bytes]]:
+def catalogue(command: str) -> dict[str, tuple[str, bytes]]:
+    """Every sample: path to the rule that must find it, and its bytes."""
     return {**_pickles(command), **_archives(command), **_safetensors(command), **_documents()}
 
 

@@ -15,15 +15,41 @@ from registry_gate.evidence import (
     TensorSource,
     WeightSet,
 )
-from registry_gate.layout import ITEMSIZE, is_contiguous
+from registry_gate.layout import ITEMSIZE
 from registry_gate.policy import Policy
+from registry_gate.shard_table import mismatches
 from registry_gate.weights.carrying import carried_files, is_module_folder, reason_left, weights_like
 from registry_gate.weights.shard_index import INDEX, needs_index
 
 TARGET = "model.safetensors"
-_SHARD = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
-_SINGLE = {FileFormat.SAFETENSORS: TARGET, FileFormat.TORCH_ZIP: "pytorch_model.bin"}
 _SHOWN = 5
+_BY_THE_WAY = frozenset({"no-tensors", "extra-objects", "big-endian"})
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The names under which a loader looks for weights of one framework, and the formats these may have."""
+
+    single: str
+    shard: re.Pattern[str]
+    formats: frozenset[FileFormat]
+
+    @property
+    def index(self) -> str:
+        """The name of the index of shards."""
+        return f"{self.single}.index.json"
+
+
+_SAFETENSORS = _Family(
+    TARGET, re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors"), frozenset({FileFormat.SAFETENSORS})
+)
+_TORCH = _Family(
+    "pytorch_model.bin",
+    re.compile(r"pytorch_model-(\d{5})-of-(\d{5})\.bin"),
+    frozenset({FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY}),
+)
+_FAMILIES = (_SAFETENSORS, _TORCH)
+_INDEXES = frozenset({INDEX, *(family.index for family in _FAMILIES)})
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,8 @@ class _Choice:
 def select_weights(facts: Facts, policy: Policy) -> WeightSet:
     """Choose the weights at the top of a candidate, by name and by the policy's order of formats.
 
-    Taken are ``model.safetensors``, its complete series of shards, or ``pytorch_model.bin``, with the weights
+    Taken are ``model.safetensors`` or ``pytorch_model.bin``, or the complete series of shards of either (held
+    against their index where there is one), with the weights
     of sentence-transformers module folders; other names, variants, adapters, sub-folders and frameworks are
     left behind, each with its reason. A preferred file that cannot be used is never quietly replaced by
     another: what a loader would take is what must be examined.
@@ -71,7 +98,7 @@ def _weight_set(choice: _Choice, facts: Facts, policy: Policy) -> WeightSet:
     taken = sources | set(carried)
     sharded = needs_index(plans)
     left = tuple(
-        (file.path, "written anew from the staged tensors" if sharded and file.path == INDEX else reason)
+        (file.path, "written anew from the staged tensors" if sharded and file.path in _INDEXES else reason)
         for file in facts.files
         if file.path not in taken
         for reason in (reason_left(file, policy),)
@@ -84,31 +111,46 @@ def _plan(file: FileFacts, target: str) -> CopyPlan:
 
 
 def _chosen(facts: Facts, policy: Policy) -> _Choice:
-    """The first format of the policy's order that the candidate has under a loader's own names."""
-    for format_ in policy.weight_preference:
-        single = facts.file(_SINGLE.get(format_, ""))
-        shards = _shards(facts) if format_ is FileFormat.SAFETENSORS else []
+    """The first family of the policy's order that the candidate has under a loader's own names."""
+    for family in _families(policy):
+        allowed = family.formats & set(policy.weight_preference)
+        single = facts.file(family.single)
+        shards = [file for file in facts.files if family.shard.fullmatch(file.path)]
         if single is not None and shards:
-            return _refusal("both model.safetensors and a series of shards are there", single.path)
+            return _refusal(f"both {family.single} and a series of shards are there", single.path)
         if single is not None:
-            return _Choice(((single, TARGET),), _not_convertible(single, format_))
+            return _Choice(((single, TARGET),), _not_convertible(single, allowed))
         if shards:
-            return _series(shards)
+            return _series(family, shards, facts.file(family.index), allowed)
     return _nothing(facts)
 
 
-def _shards(facts: Facts) -> list[FileFacts]:
-    return [file for file in facts.files if _SHARD.fullmatch(file.path)]
+def _families(policy: Policy) -> list[_Family]:
+    ordered = (
+        family for format_ in policy.weight_preference for family in _FAMILIES if format_ in family.formats
+    )
+    return list(dict.fromkeys(ordered))
 
 
-def _series(shards: Sequence[FileFacts]) -> _Choice:
-    """All shards of one series; the index is written anew, so it is not asked what it says."""
-    numbers = [tuple(map(int, match.groups())) for file in shards if (match := _SHARD.fullmatch(file.path))]
-    total = numbers[0][1]
-    if sorted(numbers) != [(number, total) for number in range(1, total + 1)]:
+def _series(
+    family: _Family, shards: Sequence[FileFacts], index: FileFacts | None, allowed: frozenset[FileFormat]
+) -> _Choice:
+    """All shards of one series, agreeing with their index; the staged one is written anew."""
+    numbers = [match.groups() for file in shards if (match := family.shard.fullmatch(file.path))]
+    total = int(numbers[0][1])
+    stated = sorted((int(number), int(of)) for number, of in numbers)
+    if stated != [(number, total) for number in range(1, total + 1)]:
         return _refusal(f"{len(shards)} shards are not one complete series", shards[0].path)
-    problems = tuple(item for file in shards for item in _not_convertible(file, FileFormat.SAFETENSORS))
-    return _Choice(tuple((file, file.path) for file in shards), problems[:_SHOWN])
+    problems = [item for file in shards for item in _not_convertible(file, allowed)]
+    problems += _index_problems(index, shards) if index is not None else ()
+    targets = (f"model-{number}-of-{of}.safetensors" for number, of in numbers)
+    return _Choice(tuple(zip(shards, targets, strict=True)), tuple(problems[:_SHOWN]))
+
+
+def _index_problems(index: FileFacts, shards: Sequence[FileFacts]) -> list[Problem]:
+    if not index.understood or not index.metadata:
+        return [_problem(f"the index {index.path!r} was not understood", index.path)]
+    return [_problem(f"{index.path!r}: {item.detail}", index.path) for item in mismatches(index, shards)]
 
 
 def _nothing(facts: Facts) -> _Choice:
@@ -121,10 +163,14 @@ def _nothing(facts: Facts) -> _Choice:
 
 
 def _refusal(why: str, path: str) -> _Choice:
-    return _Choice(problems=(Problem(code="not-convertible", detail=why, field=path),))
+    return _Choice(problems=(_problem(why, path),))
 
 
-def _not_convertible(file: FileFacts, expected: FileFormat | None = None) -> tuple[Problem, ...]:
+def _problem(why: str, path: str) -> Problem:
+    return Problem(code="not-convertible", detail=why, field=path)
+
+
+def _not_convertible(file: FileFacts, expected: frozenset[FileFormat] | None = None) -> tuple[Problem, ...]:
     """Why a file's tensors cannot be copied; empty when they can."""
     reason = _whole_file_reason(file, expected)
     if reason:
@@ -139,11 +185,13 @@ def _not_convertible(file: FileFacts, expected: FileFormat | None = None) -> tup
     return tuple(faulty[:_SHOWN])
 
 
-def _whole_file_reason(file: FileFacts, expected: FileFormat | None) -> str:
-    if expected is not None and file.format is not expected:
-        return f"{file.path[:100]!r} is {file.format.value}, not {expected.value}"
+def _whole_file_reason(file: FileFacts, expected: frozenset[FileFormat] | None) -> str:
+    if expected is not None and file.format not in expected:
+        wanted = " or ".join(sorted(item.value for item in expected))
+        return f"{file.path[:100]!r} is {file.format.value}, not {wanted}"
     if not file.understood:
-        said = "; ".join(f"{problem.code}: {problem.detail[:150]}" for problem in file.problems[:2])
+        grave = [item for item in file.problems if item.code not in _BY_THE_WAY] or list(file.problems)
+        said = "; ".join(f"{problem.code}: {problem.detail[:150]}" for problem in grave[:2])
         return f"{file.path[:100]!r} was not understood: {said}"
     framework = file.metadata.get("format", "pt")
     if file.format is FileFormat.SAFETENSORS and framework not in ("pt", ""):
@@ -154,8 +202,6 @@ def _whole_file_reason(file: FileFacts, expected: FileFormat | None) -> str:
 def _tensor_reason(tensor: TensorSource) -> str:
     if tensor.dtype not in ITEMSIZE:
         return f"is of kind {tensor.dtype[:40]!r}, which cannot be staged"
-    if not is_contiguous(tensor.shape, tensor.stride):
-        return f"is not contiguous: shape {tensor.shape[:8]}, stride {(tensor.stride or ())[:8]}"
     return ""
 
 
@@ -180,10 +226,10 @@ def _with_modules(choice: _Choice, facts: Facts, policy: Policy) -> _Choice:
     files, problems = list(choice.files), list(choice.problems)
     folders = {file.path.partition("/")[0] for file in facts.files if is_module_folder(file.path)}
     for folder in sorted(folders):
-        for format_ in policy.weight_preference:
-            found = facts.file(f"{folder}/{_SINGLE.get(format_, '')}")
+        for family in _families(policy):
+            found = facts.file(f"{folder}/{family.single}")
             if found is not None:
                 files.append((found, f"{folder}/{TARGET}"))
-                problems += _not_convertible(found, format_)
+                problems += _not_convertible(found, family.formats & set(policy.weight_preference))
                 break
     return _Choice(tuple(files), tuple(problems))

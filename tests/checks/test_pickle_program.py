@@ -1,3 +1,5 @@
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,9 +20,10 @@ def judged(*files):
 
 
 def test_names_on_the_list_pass():
+    """Imported only: what they may be given is another matter."""
     result = judged(facts_of(pickles=(pickle_of(*sorted(ALLOWED)),)))
     assert result.status is Status.NO_FINDINGS and result.measurements["pickles"] == 1
-    assert result.measurements["allow-list-dated"] == "2026-11-20"
+    assert result.measurements["allow-list-dated"] == "2026-11-21"
     assert check.CHECK.stage is Stage.FILES
 
 
@@ -144,5 +147,62 @@ def test_the_list_is_narrower_than_torchs_own():
     torchs = set(_get_allowed_globals())
     wider = {f"{module}.{name}" for module, name in ALLOWED} - torchs
     assert {name for name in wider if not name.startswith(("numpy.", "__builtin__."))} == {
-        "builtins.frozenset"
+        "builtins.frozenset",
+        "builtins.bytes",
     }
+
+
+LISTED = POLICY.pickle_allow_list
+
+
+@pytest.mark.parametrize("table", [LISTED.calls, LISTED.states])
+def test_arguments_are_listed_for_listed_names_only(table):
+    assert {(module, name) for module, names in table.items() for name in names} <= ALLOWED
+    assert {(module, name) for module, names in LISTED.filled.items() for name in names} <= ALLOWED
+
+
+@pytest.mark.parametrize(("module", "name"), sorted(ALLOWED))
+@pytest.mark.parametrize(
+    "use",
+    [
+        "call",
+        'call ["unknown"]',
+        "call [",
+        "new []",
+        'build [[],"dict:any"]',
+        "append",
+        "add",
+        "items odd",
+        "odd",
+        'call ["@os.system"]',
+        'call ["any"]',
+        'call "tuple:any"',
+        "call " + "[" * 3000,
+        "call null",
+    ],
+)
+def test_what_is_not_listed_may_not_be_given(module, name, use):
+    if use.startswith("items") and name == "OrderedDict":
+        return
+    findings = judged(facts_of(pickles=(pickle_of((module, name), use=use),))).findings
+    assert [(item.rule, item.severity) for item in findings] == [
+        ("pickle-argument-not-allowed", Severity.HIGH)
+    ]
+
+
+def shape(depth):
+    word = st.sampled_from(
+        ["none", "int", "text", "tensor", "storage", "@os.system", "->torch.Size", "=b", "ints"]
+    )
+    word |= st.sampled_from(["unknown", "persistent", "list:any", "dict:any", "any", "data", "plain", 3, -1])
+    return word if not depth else word | st.lists(shape(depth - 1), max_size=8)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(sorted(ALLOWED)), st.lists(shape(2), max_size=8))
+def test_no_list_of_arguments_lets_an_unknown_thing_in(pair, arguments):
+    text = json.dumps(arguments)
+    forbidden = ("@os.system", "unknown", "persistent", '"any"', "list:any", "dict:any", '"data"', '"plain"')
+    if not any(word in text for word in forbidden):
+        return
+    assert judged(facts_of(pickles=(pickle_of(pair, use=f"call {text}"),))).findings

@@ -102,10 +102,6 @@ def test_roads_out(name, document, rule, tmp_path, read, judge):
                 "x": [None, None],
             },
         ),
-        (
-            "model.safetensors.index.json",
-            {"metadata": {}, "weight_map": {"a": "model-00001-of-00002.safetensors"}},
-        ),
         ("trainer_state.json", {"loss": float("nan"), "best_model_checkpoint": "/content/out"}),
     ],
 )

@@ -1,6 +1,10 @@
+import bz2
+import gzip
 import io
+import lzma
 import pickle
 import pickletools
+import zlib
 from collections import OrderedDict
 from datetime import date
 
@@ -120,7 +124,7 @@ def test_program_is_readable():
     assert program.pickles[0].program == ("20: v1 = os.system('true')",)
     assert {(use.name, use.use) for use in program.pickles[0].globals} == {
         ("system", "import"),
-        ("system", "call"),
+        ("system", 'call ["text"]'),
     }
 
 
@@ -238,6 +242,46 @@ def test_pickles_in_literals_are_interpreted(depth):
     program = interpret(stream, LIMITS)
     assert ("os", "system") in names(program)
     assert "pickle-nested" in {problem.code for problem in program.problems}
+
+
+@pytest.mark.parametrize("protocol", range(6))
+@pytest.mark.parametrize("wrap", [bytes, bytearray, lambda data: data.decode("latin-1")])
+@pytest.mark.parametrize("pack", [bytes, zlib.compress, gzip.compress, bz2.compress, lzma.compress])
+def test_pickles_in_literals_of_every_kind_are_interpreted(pack, wrap, protocol):
+    inner = hostile_pickles.global_reduce("os", "system", "true")
+    stream = pickle.dumps({"blob": wrap(pack(inner))}, protocol)
+    program = interpret(stream, LIMITS)
+    assert ("os", "system") in names(program)
+    assert "pickle-nested" in {problem.code for problem in program.problems}
+
+
+def test_compressed_twice_and_in_another_pickle():
+    inner = hostile_pickles.stack_global_reduce("os", "system", "true")
+    twice = pickle.dumps([zlib.compress(bz2.compress(inner))], 4)
+    assert ("os", "system") in names(interpret(twice, LIMITS))
+    wrapped = pickle.dumps([gzip.compress(pickle.dumps({"a": lzma.compress(inner)}, 2))], 4)
+    assert ("os", "system") in names(interpret(wrapped, LIMITS))
+
+
+def test_what_is_not_looked_into_is_said():
+    bomb = zlib.compress(b"\x80\x04]" + b"N0" * 20_000_000 + b".")
+    deep = hostile_pickles.global_reduce("os", "system", "true")
+    for _ in range(8):
+        deep = pickle.dumps([deep], 4)
+    for stream in (pickle.dumps([bomb], 4), deep):
+        problems = interpret(stream, LIMITS).problems
+        assert any("more pickle-like data" in problem.detail for problem in problems)
+
+
+def test_compressed_data_that_holds_no_pickle_is_ordinary():
+    value = [
+        zlib.compress(b"hello" * 50),
+        gzip.compress(b"a,b\n1,2\n"),
+        b"x\x9c" + bytes(50),
+        b"BZh9" + bytes(9),
+    ]
+    program = interpret(pickle.dumps(value, 4), LIMITS)
+    assert program.complete and len(program.pickles) == 1 and not program.problems
 
 
 def test_pickle_kept_as_latin_text_is_interpreted():

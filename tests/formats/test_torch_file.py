@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from registry_gate.evidence import FileFormat
+from registry_gate.finding import Severity
 from registry_gate.formats import describe_file
 from registry_gate.testing.hostile import ZipEntry, torch_zip, zip_bytes
 from registry_gate.testing.hostile_pickles import short_text
@@ -156,17 +157,19 @@ def _quantised():
     [
         torch.ones(3, 3).to_sparse(),
         _quantised(),
-        torch.ones(1).expand(1000),
+        torch.ones(1).expand(10_000),
         torch.ones(2, dtype=torch.complex64).conj(),
         torch.ones(2, dtype=torch.complex128),
     ],
 )
-def test_tensors_that_are_no_plain_bytes(tensor, tmp_path, read):
+def test_tensors_that_no_safetensors_file_can_hold_are_named(tensor, tmp_path, read, judge):
     path = tmp_path / "model.bin"
     torch.save({"good": torch.ones(2), "odd": tensor}, path)
     facts = read(path)
     assert [source.name for source in facts.tensors] == ["good"]
     assert not facts.understood
+    assert {item.code for item in facts.problems} == {"tensor-not-convertible"}
+    assert [item.severity for item in judge(facts)] == [Severity.LOW]
 
 
 def test_whole_module_is_off_the_list(tmp_path, read, judge):
@@ -186,20 +189,14 @@ def test_torchscript_is_named_and_not_carried(tmp_path, read, judge):
     assert {item.rule for item in judge(facts)} == {"format-not-allowed"}
 
 
-def test_legacy_is_named_and_its_program_judged(tmp_path, read, judge):
+def test_big_endian_is_stated(tmp_path, read, judge):
     path = tmp_path / "model.bin"
-    torch.save({"a": torch.ones(3)}, path, _use_new_zipfile_serialization=False)
+    path.write_bytes(torch_zip(_rebuild(0, (2,), (1,), 6), {"data/0": bytes(24), "byteorder": b"big"}))
     facts = read(path)
-    assert facts.format is FileFormat.TORCH_LEGACY and len(facts.pickles) == 5
-    assert all(pickle.complete for pickle in facts.pickles)
-    assert {item.rule for item in judge(facts)} == {"other-weights-left-behind"}
-
-
-def test_big_endian_is_not_understood(tmp_path, read):
-    path = tmp_path / "model.bin"
-    path.write_bytes(torch_zip(b"\x80\x02}.", {"byteorder": b"big"}))
-    facts = read(path)
-    assert "big-endian" in {problem.code for problem in facts.problems} and not facts.understood
+    assert facts.understood and [source.byteorder for source in facts.tensors] == ["big"]
+    assert {item.rule: item.severity for item in judge(facts)} == {"big-endian": Severity.INFO}
+    path.write_bytes(torch_zip(_rebuild(0, (2,), (1,), 6), {"data/0": bytes(24), "byteorder": b"middle"}))
+    assert not read(path).understood
 
 
 def _rebuild(offset, size, stride, numel, key="0", kind="FloatStorage"):

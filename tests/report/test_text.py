@@ -38,7 +38,9 @@ def report_saying(message: str, file: str) -> Report:
         listing=Listing(candidate=candidate, resolved_id=candidate.id, commit="a" * 40, files=()),
         results=(concluded("check-a", 1, [finding], {"number": 1.23456789}),),
     )
-    return make_report("scan", evidence, decide(evidence, POLICY, NOW), subject="acme/model", seconds={"list": 0.1})
+    return make_report(
+        "scan", evidence, decide(evidence, POLICY, NOW), subject="acme/model", seconds={"list": 0.1}
+    )
 
 
 @given(st.text(max_size=200), st.text(max_size=50))
