@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, name_check, stages
+from benchmarks import behaviour, conversion, name_check, scanners, stages, triage
 
-_ALL = {"names": name_check.main, "behaviour": behaviour.main, "stages": stages.main}
+_ALL = {
+    "names": name_check.main,
+    "scanners": scanners.main,
+    "behaviour": behaviour.main,
+    "stages": stages.main,
+    "conversion": conversion.main,
+    "triage": triage.main,
+}
 
 
 def main() -> int:

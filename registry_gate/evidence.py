@@ -86,7 +86,7 @@ class TensorSource(Record):
 
     ``dtype`` is safetensors' name (``F32``); ``offset`` the absolute byte offset of the first element;
     ``storage`` names the source storage, so equal (storage, offset) means tied; ``stride`` in elements,
-    None for C-contiguous.
+    None for C-contiguous. ``byteorder`` of the source is ``little`` or ``big``; staged is little.
     """
 
     name: str
@@ -96,6 +96,7 @@ class TensorSource(Record):
     offset: int = Field(ge=0)
     nbytes: int = Field(ge=0)
     stride: tuple[int, ...] | None = None
+    byteorder: str = "little"
 
 
 class ConfigFacts(Record):
@@ -166,22 +167,46 @@ class WeightSet(Record):
 
 
 class StagedFile(Record):
-    """A file of the Release-to-be. ``chunks`` are sha256 of consecutive ``chunk_size`` byte pieces."""
+    """A file of the Release-to-be.
+
+    ``chunks`` are sha256 of consecutive pieces that end at the bytes ``chunk_ends``, aligned to tensors, or
+    where that is empty are ``chunk_size`` long.
+    """
 
     name: str
     size: int
     sha256: Sha256
     chunk_size: int
+    chunk_ends: tuple[int, ...] = ()
     chunks: tuple[Sha256, ...]
     source: str
     source_sha256: Sha256
 
 
+class RowStatistics(Record):
+    """The output rows of a final layer: their Euclidean norms and means, by median and median deviation.
+
+    ``largest`` holds (row, norm) of the largest, ``furthest_mean`` the row whose mean lies furthest from the
+    median mean, and how far.
+    """
+
+    count: int
+    median_norm: float
+    norm_spread: float
+    largest: tuple[tuple[int, float], ...]
+    median_mean: float
+    mean_spread: float
+    furthest_mean: tuple[int, float]
+
+
 class TensorMeasurement(Record):
     """One staged tensor: the conversion proof (digests on both sides) and its statistics.
 
-    ``minimum``, ``maximum``, ``mean``, ``std`` are over the finite elements, None where there are none or the
-    dtype has no order (complex: of the magnitude). ``nan``, ``inf``, ``zeros`` are element counts.
+    ``minimum``, ``maximum``, ``mean``, ``std`` are over the finite elements, None where there are none or
+    the dtype has no order (complex: of the magnitude). ``nan``, ``inf``, ``zeros`` are element counts.
+    ``histogram`` holds (octave, negative, positive): how many finite elements have a magnitude from
+    2**octave to below 2**(octave + 1). ``sketch`` are sums in which an element's sign depends on its place;
+    ``low_bits`` is 1 where the lowest mantissa bits are spread evenly; ``rows`` is there for final layers.
     """
 
     name: str
@@ -198,6 +223,10 @@ class TensorMeasurement(Record):
     maximum: float | None = None
     mean: float | None = None
     std: float | None = None
+    histogram: tuple[tuple[int, int, int], ...] = ()
+    sketch: tuple[float, ...] = ()
+    low_bits: float | None = None
+    rows: RowStatistics | None = None
 
 
 class Staged(Record):

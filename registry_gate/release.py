@@ -14,13 +14,25 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
 class ManifestFile(Record):
-    """One file under ``model/``. ``chunks`` are sha256 of consecutive ``chunk_size`` byte pieces."""
+    """One file under ``model/``.
+
+    ``chunks`` are sha256 of consecutive pieces that end at the bytes ``chunk_ends``, aligned to tensors, or
+    where that is empty are ``chunk_size`` long.
+    """
 
     name: str
     size: int = Field(ge=0)
     sha256: Sha256
     chunk_size: int = Field(gt=0)
+    chunk_ends: tuple[int, ...] = ()
     chunks: tuple[Sha256, ...]
+
+    def pieces(self) -> tuple[int, ...]:
+        """The byte after the last of each piece, in order."""
+        return self.chunk_ends or tuple(
+            min(end, self.size)
+            for end in range(self.chunk_size, self.size + self.chunk_size, self.chunk_size)
+        )
 
 
 class Manifest(Record):

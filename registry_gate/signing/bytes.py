@@ -40,25 +40,26 @@ def copy_file(stream: BinaryIO, file: ManifestFile, out: BinaryIO, told: Told = 
 
 def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None, told: Told) -> None:
     whole = sha256()
-    for number, expected in enumerate(file.chunks):
+    begin = 0
+    for end, expected in zip(file.pieces(), file.chunks, strict=True):
         piece = sha256()
-        for block in _blocks(stream, file, number):
+        for block in _blocks(stream, file, end - begin):
             whole.update(block)
             piece.update(block)
             if out is not None:
                 out.write(block)
             told(len(block))
         if piece.hexdigest() != expected:
-            raise _differs(file, f"something changed at or after byte {number * file.chunk_size}")
+            raise _differs(file, f"something changed at or after byte {begin}")
+        begin = end
     if stream.read(1):
         raise _differs(file, f"it is longer than its {file.size} bytes")
     if whole.hexdigest() != file.sha256:
         raise _differs(file, "its sha256 is another")
 
 
-def _blocks(stream: BinaryIO, file: ManifestFile, number: int) -> Iterator[bytes]:
-    """The bytes of one chunk, a block at a time."""
-    left = min(file.chunk_size, file.size - number * file.chunk_size)
+def _blocks(stream: BinaryIO, file: ManifestFile, left: int) -> Iterator[bytes]:
+    """The next ``left`` bytes, a block at a time."""
     while left:
         block = stream.read(min(left, _BLOCK))
         if not block:

@@ -29,6 +29,7 @@ def manifest_of(staged: Staged) -> Manifest:
             size=file.size,
             sha256=file.sha256,
             chunk_size=file.chunk_size,
+            chunk_ends=file.chunk_ends,
             chunks=file.chunks,
         )
         for file in staged.files
@@ -49,10 +50,18 @@ def check_manifest(manifest: Manifest) -> Manifest:
         raise _bad("its names are not sorted or not unique")
     for file in manifest.files:
         _check_name(file.name)
-        if len(file.chunks) != -(-file.size // file.chunk_size):
-            raise _bad(f"{shown(file.name)} has {len(file.chunks)} chunk digests for {file.size} bytes")
+        _check_chunks(file)
     _check_collisions(names)
     return manifest
+
+
+def _check_chunks(file: ManifestFile) -> None:
+    expected = len(file.chunk_ends) or -(-file.size // file.chunk_size)
+    if len(file.chunks) != expected:
+        raise _bad(f"{shown(file.name)} has {len(file.chunks)} chunk digests for {file.size} bytes")
+    bounds = (0, *file.chunk_ends)
+    if file.chunk_ends and (bounds[-1] != file.size or any(a >= b for a, b in pairwise(bounds))):
+        raise _bad(f"the chunks of {shown(file.name)} do not make up its {file.size} bytes")
 
 
 def _check_name(name: str) -> None:

@@ -1,11 +1,16 @@
-"""Copies one file of a snapshot into the staging folder, as it is or as the tensors of a safetensors file."""
+"""Copies one file of a snapshot into the staging folder, as it is or as the tensors of a safetensors file.
+
+Where the source's bytes are already those of the target, in its order, a tensor is hashed once: the piece of
+memory that is hashed is the piece that is written, at the place that its digest is kept under. Everywhere
+else the source's side is hashed as it passes and the target is read back and hashed from the disk.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,36 +19,52 @@ from registry_gate.errors import Refused
 from registry_gate.weights.digests import CHUNK_SIZE, ChunkDigests, TensorDigests
 from registry_gate.weights.lanes import Lanes
 from registry_gate.weights.regions import Piece, Region, RegionWalk
-from registry_gate.weights.target import Layout
+from registry_gate.weights.spools import Spools
+from registry_gate.weights.target import Layout, is_plain
+
+LANES = 5
 
 
 @dataclass(frozen=True)
 class Copied:
-    """The target file: size in bytes, digests of it all, of its chunks, of its tensors by name."""
+    """The target file: size in bytes, digests of it all, of its chunks, of its tensors by name.
+
+    ``chunk_ends`` are the bytes where the chunks end; none for consecutive ``chunk_size`` pieces.
+    """
 
     size: int
     sha256: str
     chunk_size: int
+    chunk_ends: tuple[int, ...]
     chunks: tuple[str, ...]
     tensors: dict[str, str]
     regions: list[Region]
 
 
-@dataclass
 class _Written:
     """The digests of a target, fed with its bytes in order."""
 
-    layout: Layout | None
-    whole: hashlib._Hash = field(default_factory=hashlib.sha256)
-    chunks: ChunkDigests = field(default_factory=ChunkDigests)
-
-    def __post_init__(self) -> None:
-        self.tensors = TensorDigests(self.layout.placements if self.layout else ())
+    def __init__(self, layout: Layout | None) -> None:
+        self.whole = hashlib.sha256()
+        self._plain = ChunkDigests()
+        self._parts = TensorDigests(layout.placements, len(layout.header)) if layout else None
 
     def parts(self, data: memoryview) -> None:
         """Digest chunks and tensors."""
-        self.chunks.update(data)
-        self.tensors.update(data)
+        (self._parts or self._plain).update(data)
+
+    def copied(self, size: int, regions: list[Region]) -> Copied:
+        """What is known once every byte went by."""
+        parts = self._parts
+        return Copied(
+            size=size,
+            sha256=self.whole.hexdigest(),
+            chunk_size=CHUNK_SIZE,
+            chunk_ends=parts.ends if parts else (),
+            chunks=tuple(parts.chunks) if parts else self._plain.result(),
+            tensors=parts.tensors if parts else {},
+            regions=regions,
+        )
 
 
 def copy_file(
@@ -56,8 +77,11 @@ def copy_file(
 ) -> Copied:
     """Read the source once; write, hash and measure on the way; compare the source with the snapshot.
 
+    Nothing is forced to the disk: after a power failure the staging folder is thrown away as a whole, and
+    a killed process leaves its writes to the system.
+
     Args:
-        lanes: at least five.
+        lanes: at least ``LANES``.
         path: where the source lies; a link is not followed.
         source: its size and digest as the snapshot has them.
         target: written anew; folders above it are made.
@@ -69,26 +93,26 @@ def copy_file(
         OSError: reading or writing failed.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
+    placements = layout.placements if layout else ()
+    walk = RegionWalk([item for item in placements if is_plain(item.tensor)])
+    spools = Spools([item for item in placements if not is_plain(item.tensor)], target.parent)
     written = _Written(layout)
-    walk = RegionWalk(layout.placements if layout else ())
-    in_order = layout is None or layout.sequential
-    with _open(path, os.O_RDONLY) as from_, _open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL) as to:
-        pass_ = _Pass(to, layout, walk, written, in_order)
+    with closing(spools), _open(path, os.O_RDONLY) as from_, _open(target, _CREATE) as to:
+        pass_ = _Pass(to, layout, walk, spools, written, layout is None or layout.sequential)
         pass_.begin()
         size = lanes.pump(from_, pass_.jobs, source.size, done)
         _compare(source, size, pass_.read.hexdigest())
-        if not in_order:
+        if not pass_.in_order:
             lanes.pump(to, _reading_back(written), layout.size if layout else 0, lambda _: None)
-        os.fsync(to)
         size = os.fstat(to).st_size
-    return Copied(
-        size=size,
-        sha256=written.whole.hexdigest(),
-        chunk_size=CHUNK_SIZE,
-        chunks=written.chunks.result(),
-        tensors=written.tensors.result(),
-        regions=walk.regions,
-    )
+    copied = written.copied(size, walk.regions + spools.regions)
+    if pass_.in_order:  # what was hashed is what was read
+        for region in copied.regions:
+            region.sha256 = copied.tensors[region.placements[0].tensor.name]
+    return copied
+
+
+_CREATE = os.O_RDWR | os.O_CREAT | os.O_EXCL
 
 
 @dataclass
@@ -98,6 +122,7 @@ class _Pass:
     to: int
     layout: Layout | None
     walk: RegionWalk
+    spools: Spools
     written: _Written
     in_order: bool
     position: int = 0
@@ -107,49 +132,66 @@ class _Pass:
         """Write the header, where there is one."""
         if self.layout:
             header = memoryview(self.layout.header)
-            _write_at(self.to, header, 0)
+            self._write_at(header, 0)
             if self.in_order:
                 self.written.whole.update(header)
                 self.written.parts(header)
+                self.position = len(header)
 
     def jobs(self, data: memoryview) -> list[Callable[[], None]]:
         """What each lane does with the next bytes of the source."""
-        begin, self.position = self.position, self.position + len(data)
         if self.layout is None:
+            begin, self.position = self.position, self.position + len(data)
             return [
                 lambda: self.read.update(data),
-                lambda: self._write([(data, begin)]),
+                lambda: self.written.whole.update(data),
                 lambda: self.written.parts(data),
+                lambda: self._write_at(data, begin),
             ]
         pieces = self.walk.cut(data)
-        places = [
-            (piece.data, placement.begin + piece.at)
-            for piece in pieces
-            for placement in piece.region.placements
-        ]
+        if self.in_order:
+            return self._in_order(data, pieces)
         return [
             lambda: self.read.update(data),
-            lambda: self._write(places),
-            lambda: self._parts(pieces),
+            lambda: self._write(pieces),
+            lambda: self.spools.update(data, self._write_at),
             lambda: _hash(pieces),
             lambda: _measure(pieces),
         ]
 
-    def _write(self, places: list[tuple[memoryview, int]]) -> None:
-        for data, at in places:
-            _write_at(self.to, data, at)
-            if self.in_order:
-                self.written.whole.update(data)
+    def _in_order(self, data: memoryview, pieces: list[Piece]) -> list[Callable[[], None]]:
+        for piece in pieces:
+            # the digests are kept by place, so that nothing may be written anywhere else
+            if piece.region.placements[0].begin + piece.at != self.position:
+                raise AssertionError("a sequential layout is not sequential")
+            self.position += len(piece.data)
+        return [
+            lambda: self.read.update(data),
+            lambda: _each(self.written.whole.update, pieces),
+            lambda: _each(self.written.parts, pieces),
+            lambda: self._write(pieces),
+            lambda: _measure(pieces),
+        ]
 
-    def _parts(self, pieces: list[Piece]) -> None:
-        if self.in_order:
-            for piece in pieces:
-                self.written.parts(piece.data)
+    def _write(self, pieces: list[Piece]) -> None:
+        for piece in pieces:
+            for placement in piece.region.placements:
+                self._write_at(piece.data, placement.begin + piece.at)
+
+    def _write_at(self, data: memoryview, at: int) -> None:
+        while len(data):
+            count = os.pwrite(self.to, data, at)
+            data, at = data[count:], at + count
 
 
 def _reading_back(written: _Written) -> Callable[[memoryview], list[Callable[[], None]]]:
-    """The jobs of a second pass, over what was written: tied or unaligned tensors are not in source order."""
+    """The jobs of a second pass, over what was written: its order is not that of the source."""
     return lambda data: [lambda: written.whole.update(data), lambda: written.parts(data)]
+
+
+def _each(take: Callable[[memoryview], object], pieces: list[Piece]) -> None:
+    for piece in pieces:
+        take(piece.data)
 
 
 def _hash(pieces: list[Piece]) -> None:
@@ -160,12 +202,6 @@ def _hash(pieces: list[Piece]) -> None:
 def _measure(pieces: list[Piece]) -> None:
     for piece in pieces:
         piece.region.measure(piece.data, piece.last)
-
-
-def _write_at(handle: int, data: memoryview, at: int) -> None:
-    while len(data):
-        count = os.pwrite(handle, data, at)
-        data, at = data[count:], at + count
 
 
 def _compare(source: SnapshotFile, size: int, sha256: str) -> None:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from registry_gate.weights.rows import row_length
 from registry_gate.weights.statistics import Statistics, TensorMeter
 from registry_gate.weights.target import Placement, bad_plan
 
@@ -16,7 +17,8 @@ MAX_OPEN = 64
 class Region:
     """A range of source bytes and the tensors made of it: tied tensors share one.
 
-    ``sha256`` and ``statistics`` are there once the range has passed.
+    ``sha256`` is of the elements as they are staged (C order, little-endian), taken on the source's side.
+    It and ``statistics`` are there once the range has passed.
     """
 
     begin: int
@@ -37,10 +39,16 @@ class Region:
 
     def measure(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its statistics."""
-        meter = self._meter = self._meter or TensorMeter(self.dtype)
-        meter.update(data)
+        if self._meter is None:
+            self._meter = TensorMeter(self.dtype, rows=self._row_length())
+        self._meter.update(data)
         if last:
-            self.statistics, self._meter = meter.result(), None
+            self.statistics, self._meter = self._meter.result(), None
+
+    def _row_length(self) -> int:
+        """Elements an output row of a final layer; 0 where rows mean nothing."""
+        lengths = {row_length(item.tensor.name, item.tensor.shape) for item in self.placements}
+        return max(lengths, default=0)
 
 
 @dataclass(frozen=True)

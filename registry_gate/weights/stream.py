@@ -6,10 +6,12 @@ the digests on both sides of the copy are the proof that the conversion changed 
 
 from __future__ import annotations
 
-import os
 import shutil
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
 from pathlib import Path
 
 from registry_gate.candidate import Snapshot, SnapshotFile
@@ -17,12 +19,14 @@ from registry_gate.errors import ToolError, UsageError
 from registry_gate.evidence import CopyPlan, Staged, StagedFile, TensorMeasurement, WeightSet
 from registry_gate.paths import path_collisions, path_hazard
 from registry_gate.progress import Progress, silent
-from registry_gate.weights.copying import Copied, copy_file
+from registry_gate.weights.copying import LANES, Copied, copy_file
 from registry_gate.weights.lanes import Lanes
 from registry_gate.weights.shard_index import INDEX, needs_index, write_index
 from registry_gate.weights.target import Layout, bad_plan, lay_out
 
-_LANES = 5
+_SIDE_BY_SIDE = 2
+_Work = tuple[str, str, Layout | None]
+"""Source path, target path, and where the tensors go."""
 
 
 def stage(
@@ -30,7 +34,8 @@ def stage(
 ) -> Staged:
     """Copy the chosen weights into safetensors files and carry the other files, in bounded memory.
 
-    Everything is written to ``<destination>.partial`` and synced; ``destination`` appears once complete.
+    Everything is written to ``<destination>.partial``; ``destination`` appears once complete. Two files are
+    copied at a time, each read once.
 
     Args:
         snapshot: the private folder; every source is compared with its digests again as it is read.
@@ -52,7 +57,6 @@ def stage(
     try:
         partial.mkdir(parents=True, mode=0o700)
         staged = _copy_all(snapshot, weight_set, layouts, partial, progress)
-        _sync_folders(partial)
         partial.rename(destination)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -84,33 +88,87 @@ def _checked(snapshot: Snapshot, weight_set: WeightSet) -> list[Layout]:
     return [lay_out(plan, sizes[plan.source]) for plan in weight_set.plans]
 
 
+class _Tally:
+    """Bytes read so far by all copies together; progress never goes back."""
+
+    def __init__(self, total: int, progress: Progress) -> None:
+        self._total, self._progress = total, progress
+        self._read: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def of(self, path: str) -> Callable[[int], None]:
+        """What one copy calls with the bytes it has read."""
+
+        def done(count: int) -> None:
+            with self._lock:
+                self._read[path] = count
+                self._progress("convert", min(sum(self._read.values()), self._total), self._total)
+
+        return done
+
+
 def _copy_all(
     snapshot: Snapshot, weight_set: WeightSet, layouts: Sequence[Layout], root: Path, progress: Progress
 ) -> Staged:
     known = {file.path: file for file in snapshot.files}
-    total = sum(known[path].size for path in (*(p.source for p in weight_set.plans), *weight_set.carried))
-    files: list[StagedFile] = []
-    tensors: list[TensorMeasurement] = []
-    before = 0
-    with Lanes(_LANES) as lanes:
+    work: list[_Work] = [
+        (plan.source, plan.target, layout) for plan, layout in zip(weight_set.plans, layouts, strict=True)
+    ]
+    work += [(path, path, None) for path in weight_set.carried]
+    tally = _Tally(sum(known[source].size for source, _, _ in work), progress)
+    stopped = threading.Event()
+
+    def copy(lanes: Lanes, item: _Work) -> Copied:
+        source, target, layout = item
+        report = tally.of(target)
 
         def done(count: int) -> None:
-            progress("convert", min(before + count, total), total)
+            if stopped.is_set():
+                raise _Stopped
+            report(count)
 
-        for plan, layout in zip(weight_set.plans, layouts, strict=True):
-            source = known[plan.source]
-            copied = copy_file(lanes, snapshot.root / plan.source, source, root / plan.target, layout, done)
-            files.append(_file(plan.target, source, copied))
-            tensors += _measured(plan, copied)
-            before += source.size
-        for path in weight_set.carried:
-            source = known[path]
-            copied = copy_file(lanes, snapshot.root / path, source, root / path, None, done)
-            files.append(_file(path, source, copied))
-            before += source.size
+        return copy_file(lanes, snapshot.root / source, known[source], root / target, layout, done)
+
+    copied = _side_by_side(work, copy, stopped)
+    files = [
+        _file(target, known[source], done) for (source, target, _), done in zip(work, copied, strict=True)
+    ]
+    measured = zip(weight_set.plans, copied, strict=False)  # the plans come first
+    tensors = [tensor for plan, done in measured for tensor in _measured(plan, done)]
     if needs_index(weight_set.plans):
         files.append(write_index(root, weight_set.plans, known))
     return Staged(files=tuple(files), tensors=tuple(tensors))
+
+
+class _Stopped(BaseException):
+    """Another copy failed: this one ends, and nobody hears of it."""
+
+
+def _side_by_side(
+    work: Sequence[_Work], copy: Callable[[Lanes, _Work], Copied], stopped: threading.Event
+) -> list[Copied]:
+    """Copy several files at a time, each with lanes of its own; the first failure ends them all."""
+    with ExitStack() as stack:
+        count = max(1, min(_SIDE_BY_SIDE, len(work)))
+        free = [stack.enter_context(Lanes(LANES)) for _ in range(count)]
+        pool = stack.enter_context(ThreadPoolExecutor(count, thread_name_prefix="copy"))
+
+        def run(item: _Work) -> Copied:
+            lanes = free.pop()
+            try:
+                return copy(lanes, item)
+            finally:
+                free.append(lanes)
+
+        futures = [pool.submit(run, item) for item in work]
+        wait(futures, return_when=FIRST_EXCEPTION)
+        failed = [error for future in futures if future.done() and (error := future.exception())]
+        if failed:
+            stopped.set()
+            for future in futures:
+                future.cancel()
+            raise failed[0]
+        return [future.result() for future in futures]
 
 
 def _file(name: str, source: SnapshotFile, copied: Copied) -> StagedFile:
@@ -119,6 +177,7 @@ def _file(name: str, source: SnapshotFile, copied: Copied) -> StagedFile:
         size=copied.size,
         sha256=copied.sha256,
         chunk_size=copied.chunk_size,
+        chunk_ends=copied.chunk_ends,
         chunks=copied.chunks,
         source=source.path,
         source_sha256=source.sha256,
@@ -141,12 +200,3 @@ def _measured(plan: CopyPlan, copied: Copied) -> list[TensorMeasurement]:
         for placement in region.placements
     }
     return [found[tensor.name] for tensor in plan.tensors]
-
-
-def _sync_folders(root: Path) -> None:
-    for folder in (root, *(path for path in root.rglob("*") if path.is_dir())):
-        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

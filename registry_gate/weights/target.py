@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from registry_gate.errors import Refused
 from registry_gate.evidence import CopyPlan, TensorSource
-from registry_gate.layout import ITEMSIZE, is_contiguous, sound_shape, tensor_bytes
+from registry_gate.layout import ITEMSIZE, extent, is_contiguous, sound_shape, tensor_bytes
 
 MAX_HEADER = 100_000_000  # the format's own limit
 MAX_TENSORS = 200_000
@@ -32,7 +32,8 @@ class Placement:
 class Layout:
     """A target file: its header (length and padding included), its tensors in order, its size in bytes.
 
-    ``sequential`` says that a walk through the source meets the tensors in the target's order, each once.
+    ``sequential`` says that a walk through the source meets the tensors in the target's order, each once, and
+    that their bytes are already those of the target.
     """
 
     header: bytes
@@ -65,8 +66,14 @@ def lay_out(plan: CopyPlan, source_size: int) -> Layout:
         header=header,
         placements=placements,
         size=len(header) + sum(tensor.nbytes for tensor in order),
-        sequential=order is by_source and _disjoint(by_source),
+        sequential=order is by_source and all(map(is_plain, by_source)) and _disjoint(by_source),
     )
+
+
+def is_plain(tensor: TensorSource) -> bool:
+    """True when a tensor's bytes in its source are those of a safetensors file: C order, little-endian."""
+    in_order = tensor.byteorder == "little" or ITEMSIZE[tensor.dtype] == 1
+    return not tensor.nbytes or (in_order and is_contiguous(tensor.shape, tensor.stride))
 
 
 def bad_plan(what: str) -> Refused:
@@ -98,15 +105,19 @@ def _check(plan: CopyPlan, source_size: int) -> None:
 def _fault(tensor: TensorSource, source_size: int) -> str:
     if not 0 < len(tensor.name) <= _MAX_NAME or tensor.name == "__metadata__":
         return "has a name that no safetensors file can hold"
-    if tensor.dtype not in ITEMSIZE:
-        return "is of a kind that cannot be staged"
+    if tensor.dtype not in ITEMSIZE or tensor.byteorder not in ("little", "big"):
+        return "is of a kind or byte order that cannot be staged"
     if not sound_shape(tensor.shape) or tensor.nbytes != tensor_bytes(tensor.dtype, tensor.shape):
         return "has a byte count that is not that of its dtype and shape"
-    if not is_contiguous(tensor.shape, tensor.stride):
-        return "is not contiguous"
-    if tensor.offset + tensor.nbytes > source_size:
+    if tensor.stride is not None and not _sound_stride(tensor.shape, tensor.stride):
+        return "has a stride that does not go with its shape"
+    if tensor.offset + extent(tensor.dtype, tensor.shape, tensor.stride) > source_size:
         return "reaches outside the file"
     return ""
+
+
+def _sound_stride(shape: tuple[int, ...], stride: tuple[int, ...]) -> bool:
+    return len(stride) == len(shape) and sound_shape(stride)
 
 
 def _aligned(tensors: list[TensorSource]) -> bool:

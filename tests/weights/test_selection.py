@@ -13,6 +13,12 @@ from registry_gate.weights.stream import stage
 from .torch_plans import snapshot_of
 
 POLICY = load_policy("default")
+TORCH = POLICY.model_copy(
+    update={
+        "weight_preference": (FileFormat.SAFETENSORS, FileFormat.TORCH_ZIP, FileFormat.TORCH_LEGACY),
+        "formats": (*POLICY.formats, FileFormat.TORCH_LEGACY),
+    }
+)
 
 
 def facts_of(root):
@@ -105,29 +111,75 @@ def test_a_preferred_file_that_cannot_be_read_is_not_replaced_by_another(root):
     assert [problem.code for problem in found.problems] == ["not-convertible"]
 
 
-def shards(root, *states, total=None):
+def shards(root, *states, total=None, index=True, stem="model", suffix="safetensors", **torch_options):
+    """A series as transformers writes it; ``index`` may be another table than the true one."""
+    table = {}
     for number, state in enumerate(states, 1):
-        path = root / f"model-{number:05}-of-{total or len(states):05}.safetensors"
-        save_file(state, path, {"format": "pt"})
-    (root / "model.safetensors.index.json").write_text(json.dumps({"weight_map": {"x": "y"}}))
+        path = root / f"{stem}-{number:05}-of-{total or len(states):05}.{suffix}"
+        table |= dict.fromkeys(state, path.name)
+        if suffix == "bin":
+            torch.save(state, path, **torch_options)
+        else:
+            save_file(state, path, {"format": "pt"})
+    table = index if isinstance(index, dict) else table
+    if index:
+        (root / f"{stem}.{suffix}.index.json").write_text(json.dumps({"metadata": {}, "weight_map": table}))
+
+
+TWO = ("model-00001-of-00002.safetensors", "model-00002-of-00002.safetensors")
 
 
 def test_a_complete_series_of_shards_is_one_set(root, tmp_path):
     shards(root, {"a": torch.ones(2)}, {"b": torch.zeros(3)})
     found = chosen(root)
-    assert [plan.target for plan in found.plans] == [
-        "model-00001-of-00002.safetensors",
-        "model-00002-of-00002.safetensors",
-    ]
+    assert tuple(plan.target for plan in found.plans) == TWO
     assert "written anew" in reasons(found)["model.safetensors.index.json"]
     staged = stage(snapshot_of(root), found, tmp_path / "staged")
     assert "model.safetensors.index.json" in {file.name for file in staged.files}
 
 
+@pytest.mark.parametrize("legacy", [False, True])
+def test_torch_shards_become_safetensors_shards(root, tmp_path, legacy):
+    states = {"a": torch.arange(4.0)}, {"b": torch.zeros(3, dtype=torch.bfloat16), "c": torch.ones(2, 2)}
+    shards(root, *states, stem="pytorch_model", suffix="bin", _use_new_zipfile_serialization=not legacy)
+    found = chosen(root, TORCH)
+    assert tuple(plan.target for plan in found.plans) == TWO
+    assert "written anew" in reasons(found)["pytorch_model.bin.index.json"]
+    stage(snapshot_of(root), found, tmp_path / "staged")
+    index = json.loads((tmp_path / "staged/model.safetensors.index.json").read_text())
+    assert index["weight_map"] == {"a": TWO[0], "b": TWO[1], "c": TWO[1]}
+    for state, name in zip(states, TWO, strict=True):
+        loaded = load_file(tmp_path / "staged" / name)
+        assert all(torch.equal(loaded[key], tensor) for key, tensor in state.items())
+
+
+@pytest.mark.parametrize(
+    ("table", "why"),
+    [
+        ({"a": TWO[1], "b": TWO[1]}, "'a' not in the shard"),
+        ({"a": TWO[0]}, "'b' in the shards and not in the index"),
+        ({"a": TWO[0], "b": TWO[1], "c": TWO[1]}, "'c' not in the shard"),
+        ({"a": TWO[0], "b": TWO[1], "c": "other.safetensors"}, "'other.safetensors' named and not there"),
+        ({"a": TWO[0], "b": "../" + TWO[1]}, "was not understood"),
+        ({"a": "gone.safetensors"}, "none of the 1 shards"),
+    ],
+)
+def test_an_index_that_points_elsewhere_is_refused(root, table, why):
+    shards(root, {"a": torch.ones(2)}, {"b": torch.zeros(3)}, index=table)
+    found = chosen(root)
+    assert found.plans == () and why in found.problems[0].detail
+
+
+def test_a_series_without_an_index_is_taken(root):
+    shards(root, {"a": torch.ones(2)}, {"b": torch.zeros(3)}, index=False)
+    assert len(chosen(root).plans) == 2
+
+
 def test_a_missing_shard_or_a_tensor_in_two_is_not_convertible(root):
     shards(root, {"a": torch.ones(2)}, total=2)
     assert "complete series" in chosen(root).problems[0].detail
-    shards(root, {"a": torch.ones(2)}, {"a": torch.zeros(2)})
+    shards(root, {"a": torch.ones(2)}, {"a": torch.zeros(2)}, index=False)
+    (root / "model.safetensors.index.json").unlink()
     assert "'a'" in chosen(root).problems[0].detail
     write_weights(root / "model.safetensors")
     assert "both" in chosen(root).problems[0].detail
@@ -162,8 +214,9 @@ def test_module_folders_count_only_with_modules_json(root):
 @pytest.mark.parametrize(
     ("state", "why"),
     [
-        ({"t": torch.ones(3, 4).t()}, "not contiguous"),
-        ({"t": torch.ones(3, dtype=torch.complex128)}, "not understood"),
+        ({"t": torch.ones(3, dtype=torch.complex128)}, "ComplexDouble"),
+        ({"t": torch.ones(3, 3).to_sparse()}, "sparse"),
+        ({"t": torch.ones(1).expand(10_000)}, "repeats elements"),
     ],
 )
 def test_tensors_that_cannot_be_copied_are_named(root, state, why):
@@ -180,10 +233,37 @@ def test_weights_of_another_framework_in_safetensors_are_not_relabelled(root):
     assert "mlx" in chosen(root).problems[0].detail
 
 
-def test_a_legacy_checkpoint_is_not_convertible_and_an_adapter_alone_neither(root):
-    torch.save({"w": torch.ones(2)}, root / "pytorch_model.bin", _use_new_zipfile_serialization=False)
-    assert [problem.code for problem in chosen(root).problems] == ["not-convertible"]
-    (root / "pytorch_model.bin").unlink()
+@pytest.mark.parametrize("legacy", [False, True])
+def test_views_of_every_kind_are_staged_as_torch_loads_them(root, tmp_path, legacy):
+    base = torch.arange(24.0).reshape(4, 6)
+    state = {"t": base.t(), "part": base[1:3, 2:5], "every": base[:, ::2], "again": base, "row": base[2]}
+    state |= {"wide": torch.ones(1, 3).expand(4, 3), "none": torch.zeros(0, 2), "scalar": torch.tensor(3)}
+    path = root / "pytorch_model.bin"
+    torch.save(state, path, _use_new_zipfile_serialization=not legacy)
+    stage(snapshot_of(root), chosen(root, TORCH), tmp_path / "staged")
+    loaded, oracle = load_file(tmp_path / "staged/model.safetensors"), torch.load(path, weights_only=True)
+    assert loaded.keys() == oracle.keys()
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in oracle.items())
+
+
+def test_strides_are_stated_in_the_plan(root):
+    torch.save({"t": torch.arange(12.0).reshape(3, 4).t()[1:]}, root / "pytorch_model.bin")
+    found = chosen(root)
+    assert [tensor.stride for tensor in found.plans[0].tensors] == [(1, 4)]
+
+
+def test_a_legacy_checkpoint_converts_where_the_policy_takes_it(root, tmp_path):
+    tied = torch.arange(6.0)
+    state = {"w": tied, "again": tied, "part": tied[2:4], "half": torch.ones(3, dtype=torch.float16)}
+    torch.save(state, root / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    zip_only = POLICY.model_copy(update={"weight_preference": (FileFormat.TORCH_ZIP,)})
+    assert "torch-legacy, not torch-zip" in chosen(root, zip_only).problems[0].detail
+    stage(snapshot_of(root), chosen(root, TORCH), tmp_path / "staged")
+    loaded = load_file(tmp_path / "staged/model.safetensors")
+    assert all(torch.equal(loaded[name], tensor) for name, tensor in state.items())
+
+
+def test_an_adapter_alone_is_not_convertible(root):
     write_weights(root / "adapter_model.safetensors")
     assert [problem.code for problem in chosen(root).problems] == ["not-convertible"]
 

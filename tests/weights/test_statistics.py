@@ -72,6 +72,8 @@ def test_agrees_with_torch_on_random_bits_however_they_are_cut(dtype, seed, coun
         seen = getattr(found, name)
         if seen is None:  # float64 cannot hold the moments of random float64 bits
             assert dtype in ("F64", "C64") and name in ("mean", "std"), name
+        elif name in ("mean", "std") and not math.isfinite(value):
+            assert dtype == "F64", name  # torch's own sum overflowed, ours need not
         elif name in ("mean", "std"):
             scale = max(abs(expected["minimum"]), abs(expected["maximum"]))
             assert math.isclose(seen, value, rel_tol=1e-9, abs_tol=1e-9 * scale), name

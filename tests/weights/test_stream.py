@@ -1,4 +1,5 @@
 import hashlib
+import itertools
 import json
 import os
 import subprocess
@@ -52,7 +53,9 @@ def assert_proof(staged, root, state):
         data = (root / file.name).read_bytes()
         assert file.size == len(data)
         assert file.sha256 == hashlib.sha256(data).hexdigest()
-        pieces = [data[at : at + CHUNK_SIZE] for at in range(0, len(data), CHUNK_SIZE)]
+        assert not file.chunk_ends or file.chunk_ends[-1] == file.size
+        ends = file.chunk_ends or (*range(CHUNK_SIZE, len(data), CHUNK_SIZE), len(data))
+        pieces = [data[begin:end] for begin, end in itertools.pairwise((0, *ends)) if end]
         assert list(file.chunks) == [hashlib.sha256(piece).hexdigest() for piece in pieces]
     assert {item.name for item in staged.tensors} == set(state)
     for item in staged.tensors:
@@ -246,7 +249,11 @@ BAD = {
     "negative shape": (GOOD.model_copy(update={"shape": (-2, -2)}),),
     "many dimensions": (GOOD.model_copy(update={"shape": (1,) * 5000 + (4,)}),),
     "unknown kind": (GOOD.model_copy(update={"dtype": "F4", "nbytes": 2}),),
-    "stride": (GOOD.model_copy(update={"shape": (2, 2), "stride": (1, 2)}),),
+    "stride outside": (GOOD.model_copy(update={"shape": (2, 2), "stride": (1, 250)}),),
+    "negative stride": (GOOD.model_copy(update={"shape": (2, 2), "stride": (1, -1)}),),
+    "huge stride": (GOOD.model_copy(update={"shape": (2, 2), "stride": (1 << 70, 1)}),),
+    "huge expansion": (GOOD.model_copy(update={"shape": (1 << 40,), "stride": (0,), "nbytes": 1 << 42}),),
+    "byte order": (GOOD.model_copy(update={"byteorder": "middle"}),),
     "short stride": (GOOD.model_copy(update={"shape": (2, 2), "stride": (1,)}),),
     "metadata": (GOOD.model_copy(update={"name": "__metadata__"}),),
     "surrogate": (GOOD.model_copy(update={"name": "\ud800"}),),
@@ -377,7 +384,7 @@ def test_digests_do_not_depend_on_the_cut(cuts):
     )
     layout = lay_out(CopyPlan(source="s", target="t", tensors=tensors), 100)
     data = layout.header + bytes(range(layout.size - len(layout.header)))
-    found, chunks, at = TensorDigests(layout.placements), ChunkDigests(), 0
+    found, chunks, at = TensorDigests(layout.placements, len(layout.header)), ChunkDigests(), 0
     for cut in (*cuts, len(data)):
         for sink in (found, chunks):
             sink.update(memoryview(data)[at : at + cut])
@@ -386,5 +393,7 @@ def test_digests_do_not_depend_on_the_cut(cuts):
         item.tensor.name: hashlib.sha256(data[item.begin : item.end]).hexdigest()
         for item in layout.placements
     }
-    assert found.result() == expected
+    assert found.tensors == expected
+    assert found.ends == (len(data),)
+    assert found.chunks == [hashlib.sha256(data).hexdigest()]
     assert chunks.result() == (hashlib.sha256(data).hexdigest(),)

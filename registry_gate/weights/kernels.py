@@ -1,0 +1,180 @@
+"""The inner loops of the statistics, compiled where numba is there.
+
+A position class, 0 to 3, is drawn for every element from its index alone. Counts and sums are kept a class,
+so one pass gives totals and, from their differences, sketches that change when elements change places.
+
+Compiled code is kept in ``cache/numba`` under the gate's home folder and never beside the sources or in the
+working folder: what lies there is loaded as code, so a folder that others can write to is not used at all.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+CLASSES = 4
+OCTAVES = 128
+LOWEST = -64
+"""Bins of magnitudes: from 2**LOWEST, an octave each; smaller and larger ones are in the first and last."""
+
+Array = NDArray[Any]
+
+_GROUP = 5  # one hash serves 32 elements, two bits each
+_FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The compiled loops.
+
+    ``count(patterns, counts, start)`` adds to CLASSES times as many counts as there are patterns.
+    ``moments(values, start, pivot, counts, reals, bins)`` adds to NaN, infinities, zeros; to minimum,
+    maximum, squares about the pivot and a sum a class; and to (2, OCTAVES) bins. ``rows(values, at,
+    length, sums, squares)`` adds to one sum of values and of squares a row. ``low(bits, counts)`` counts
+    the lowest bytes.
+    """
+
+    count: Callable[[Array, Array, int], None]
+    moments: Callable[[Array, int, float, Array, Array, Array], None]
+    rows: Callable[[Array, int, int, Array, Array], None]
+    low: Callable[[Array, Array], None]
+
+
+@cache
+def kernels() -> Kernels | None:
+    """The compiled loops; None where numba is absent, and the statistics then use numpy."""
+    try:
+        import numba
+    except ImportError:
+        return None
+    folder = _cache_folder()
+    if folder is not None:
+        numba.config.CACHE_DIR = str(folder)
+    compiled = numba.njit(nogil=True, cache=folder is not None)
+    _compile_inner(numba)
+    return Kernels(compiled(_count), compiled(_moments), compiled(_rows), compiled(_low))
+
+
+def classes(start: int, count: int) -> NDArray[np.uint64]:
+    """The position classes of ``count`` elements from index ``start`` on."""
+    index = np.arange(start, start + count, dtype=np.uint64)
+    mixed = ((index >> np.uint64(_GROUP)) + np.uint64(1)) * _FIRST
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * _SECOND
+    mixed ^= mixed >> np.uint64(29)
+    shift = (index & np.uint64(31)) << np.uint64(1)
+    found: NDArray[np.uint64] = (mixed >> shift) & np.uint64(3)
+    return found
+
+
+def _mix(group: np.uint64) -> np.uint64:
+    # plus one, else the first group would be all of one class
+    mixed = (group + np.uint64(1)) * _FIRST
+    mixed = (mixed ^ (mixed >> np.uint64(32))) * _SECOND
+    return mixed ^ (mixed >> np.uint64(29))
+
+
+def _compile_inner(numba: Any) -> None:
+    """Compile what the loops call: they name it, and numba compiles what it finds under the name."""
+    inner = globals()
+    inner["_mixed"] = numba.njit(inline="always")(_mix)
+    inner["_count_some"] = numba.njit(_count_few)
+
+
+_mixed: Callable[[np.uint64], np.uint64] = _mix
+
+
+def _count(patterns: Array, counts: Array, start: int) -> None:
+    """``counts`` is flat: class, then pattern."""
+    shift = np.uint64(16 if counts.size > CLASSES * 256 else 8)
+    stop = patterns.size
+    head = min((32 - start % 32) % 32, stop)
+    _count_some(patterns[:head], counts, start, shift)
+    groups = (stop - head) // 32
+    for group in range(groups):
+        begin = head + group * 32
+        bits = _mixed(np.uint64((start + begin) // 32))
+        for element in range(32):  # a constant count, so that the compiler unrolls it
+            kind = (bits >> np.uint64(2 * element)) & np.uint64(3)
+            counts[(kind << shift) | np.uint64(patterns[begin + element])] += np.uint32(1)
+    tail = head + groups * 32
+    _count_some(patterns[tail:], counts, start + tail, shift)
+
+
+def _count_few(patterns: Array, counts: Array, start: int, shift: np.uint64) -> None:
+    """The same for elements of one group."""
+    bits = _mixed(np.uint64(start // 32))
+    for element in range(patterns.size):
+        kind = (bits >> np.uint64(2 * (start % 32 + element))) & np.uint64(3)
+        counts[(kind << shift) | np.uint64(patterns[element])] += np.uint32(1)
+
+
+# Compiled functions call compiled ones: this name is bound anew before anything is compiled.
+_count_some = _count_few
+
+
+def _moments(found: Array, start: int, pivot: float, counts: Array, reals: Array, bins: Array) -> None:
+    low, high, squares = float(reals[0]), float(reals[1]), float(reals[2])
+    index, stop = 0, int(found.size)
+    while index < stop:
+        place = np.uint64(start + index)
+        bits = _mixed(place >> np.uint64(_GROUP))
+        inside = place & np.uint64(31)
+        bits >>= inside << np.uint64(1)
+        end = min(stop, index + 32 - int(inside))
+        for element in range(index, end):
+            value = np.float64(found[element])
+            kind = bits & np.uint64(3)
+            bits >>= np.uint64(2)
+            raw = value.view(np.int64)
+            exponent = int((raw >> 52) & 0x7FF)
+            if exponent == 0x7FF:
+                counts[0 if math.isnan(value) else 1] += 1
+                continue
+            low, high = min(low, value), max(high, value)
+            away = value - pivot
+            squares += away * away
+            reals[3 + kind] += value
+            if value == 0:
+                counts[2] += 1
+            else:
+                octave = min(max(exponent - 1023 - LOWEST, 0), OCTAVES - 1)
+                bins[1 if value > 0 else 0, octave] += 1
+        index = end
+    reals[0], reals[1], reals[2] = low, high, squares
+
+
+def _rows(found: Array, at: int, length: int, sums: Array, squares: Array) -> None:
+    for element in range(found.size):
+        value = np.float64(found[element])
+        if math.isfinite(value):
+            row = (at + element) // length
+            sums[row] += value
+            squares[row] += value * value
+
+
+def _low(bits: Array, counts: Array) -> None:
+    for element in range(bits.size):
+        counts[bits[element] & 255] += 1
+
+
+def _cache_folder() -> Path | None:
+    """The gate's own folder for compiled code; None where nobody but this user must be able to write."""
+    from registry_gate import settings
+
+    folder = settings.load().home / "cache" / "numba"
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = folder.stat(follow_symlinks=False)
+    except OSError:
+        return None
+    ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid()
+    return folder if ours and not found.st_mode & 0o022 else None
