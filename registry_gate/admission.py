@@ -11,6 +11,7 @@ from registry_gate.candidate import registered_name
 from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
 from registry_gate.local_scan import scan_local
+from registry_gate.log.entries import DecisionBody
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
 from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
@@ -19,6 +20,7 @@ from registry_gate.report.document import Report, make_report, receipt_section, 
 from registry_gate.settings import Settings, check_alias
 from registry_gate.settings import load as load_settings
 from registry_gate.sources import Source
+from registry_gate.weights.readmission import compare
 from registry_gate.workspace import open_workspace
 
 SCAN_LEAVES_OUT = frozenset({"convertible"})
@@ -86,6 +88,7 @@ def admit(
         decision = decide(walk.evidence, policy, now)
         if publisher is None:
             return _report(request, "admit", walk, decision)
+        changes = _changes(publisher, walk, settings)
         sequence = publisher.record(walk.evidence, decision)
         folder = archive.folder_of(settings, sequence, name)
         archive.file_away(folder, walk.evidence, decision)
@@ -93,7 +96,7 @@ def admit(
         published = None
         if decision.verdict is Verdict.ADMIT:
             published = publisher.publish(walk.evidence, decision, policy, sequence)
-        report = _report(request, "admit", walk, decision, published, folder, publisher.notes)
+        report = _report(request, "admit", walk, decision, published, folder, publisher.notes + changes)
         archive.file_report(folder, report)
         return report
 
@@ -154,6 +157,21 @@ def _earlier(publisher: Publisher, walk: Examination, request: Request) -> Repor
     published = publisher.finish(said, found.version, walk.evidence.observed_at, reused=True)
     walk.evidence = filed.evidence
     return _report(request, "admit", walk, filed.decision, published, filed.folder)
+
+
+def _changes(publisher: Publisher, walk: Examination, settings: Settings) -> tuple[str, ...]:
+    """What is not as it was when this name was last admitted, in words; the verdict does not depend on it."""
+    last = publisher.log.last_admitted(walk.evidence.registered_name)
+    if last is None or not isinstance(last.body, DecisionBody):
+        return ()
+    filed = archive.find(settings, last.sequence, last.body.registered_name, last.body.evidence_digest)
+    if filed is None:
+        return (f"nothing to compare with: the evidence of sequence {last.sequence} is not on this machine",)
+    return tuple(
+        f"changed since sequence {last.sequence}: {change.kind}: {change.before!r} to {change.after!r} "
+        f"{change.detail}".rstrip()
+        for change in compare(filed.evidence, walk.evidence)
+    )
 
 
 def _was_probed(filed: archive.Filed) -> bool:

@@ -115,6 +115,16 @@ class AdmissionLog:
                 return body.candidate
         return None
 
+    def last_admitted(self, registered_name: str) -> LogEntry | None:
+        """The newest entry that admitted something under a registered name; None if nothing ever was."""
+        for entry in reversed(self.entries()):
+            body = entry.body
+            if not isinstance(body, DecisionBody) or body.registered_name != registered_name:
+                continue
+            if body.verdict is Verdict.ADMIT:
+                return entry
+        return None
+
     def _append(self, body: DecisionBody | ReceiptBody) -> LogEntry:
         if self._signer is None:
             raise UsageError("log-read-only", "this log was opened without a signing key")
