@@ -76,7 +76,9 @@ def admit(
         check_alias(request.alias)
     with open_workspace(settings, name, progress) as workspace:
         now = datetime.now(UTC)  # once it is this admission's turn: another one may have signed meanwhile
-        publisher = None if dry_run else open_publisher(settings, policy, request.alias, workspace, step)
+        publisher = (
+            None if dry_run else open_publisher(settings, policy, request.alias, workspace, step, progress)
+        )
         if publisher:
             publisher.check_name(source.candidate)
         walk = begin(source, policy, _options(request), workspace, now=now, progress=progress)

@@ -24,6 +24,7 @@ from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import ReceiptBody
 from registry_gate.origin import LOOPBACK, origin_of
 from registry_gate.policy import SHIPPED, Policy, load_policy
+from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
 from registry_gate.settings import DEFAULT_ALIAS, Settings
@@ -82,6 +83,7 @@ class Publisher:
     alias: str | None
     workspace: Path
     step: Step
+    progress: Progress = silent
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
@@ -99,7 +101,10 @@ class Publisher:
         with self._timed("sign"):
             release = self._sign(evidence, decision, policy, sequence)
             self.step("signed")
-            verify_release(release.root, self.trust, expect_id=evidence.candidate.id, now=decision.decided_at)
+            asked = evidence.candidate.id
+            verify_release(
+                release.root, self.trust, expect_id=asked, now=decision.decided_at, progress=self.progress
+            )
             self.step("signature-verified")
         with self._timed("upload"):
             upload = self.registry.upload(release)
@@ -198,7 +203,7 @@ class Publisher:
         """Verify what the store holds where it lies: what nobody signed is not copied first."""
         with stored_release(source_uri, self.registry.uri, self.workspace) as source:
             found = read_statements(source, self.trust, expect_name=expect_name, expect_id=expect_id, now=now)
-            check_files(source, found.manifest)
+            check_files(source, found.manifest, self.progress)
             return found.verified
 
     def _candidates(self, evidence: Evidence, policy: Policy) -> list[RegisteredVersion]:
@@ -281,7 +286,12 @@ def _alone(path: Path) -> Iterator[None]:
 
 
 def open_publisher(
-    settings: Settings, policy: Policy, alias: str | None, workspace: Path, step: Step = no_step
+    settings: Settings,
+    policy: Policy,
+    alias: str | None,
+    workspace: Path,
+    step: Step = no_step,
+    progress: Progress = silent,
 ) -> Publisher:
     """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
 
@@ -308,4 +318,5 @@ def open_publisher(
             todo="restore the key that the trust file pins, or have this one added to it",
         )
     log = AdmissionLog(settings.log, trust, signer)
-    return Publisher(signer, trust, log, Registry(settings.registry_uri), alias, workspace, step, notes)
+    registry = Registry(settings.registry_uri)
+    return Publisher(signer, trust, log, registry, alias, workspace, step, progress, notes)
