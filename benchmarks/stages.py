@@ -23,7 +23,7 @@ from registry_gate.policy import policies_folder
 from registry_gate.testing.hub import LoopbackHub
 
 _MODEL = "acme-ml/bert-500mb"
-_CONFIG = {"vocab_size": 16000, "hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16}
+_CONFIG = {"vocab_size": 23000, "hidden_size": 1024, "num_hidden_layers": 8, "num_attention_heads": 16}
 
 
 def main() -> None:

@@ -14,7 +14,7 @@ import typer
 
 from registry_gate import version
 from registry_gate.cli import admit, keys, name, pull, scan, triage, verify
-from registry_gate.errors import Error
+from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
 _EPILOG = (
@@ -82,6 +82,15 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _missing(error: ModuleNotFoundError) -> ToolError:
+    return ToolError(
+        "missing-extra",
+        f"this command needs the package {error.name!r}, which is not installed",
+        why="the base installation verifies and pulls; examining and admitting need more",
+        todo="pip install 'registry-gate[gate]'",
+    )
+
+
 def _interrupted() -> int:
     sys.stderr.write("interrupted: run again, and it finishes what was begun\n")
     return 1
@@ -105,6 +114,9 @@ def _unforeseen(error: Exception) -> int:
     show = getattr(error, "show", None)
     if callable(show):  # a usage error of the command-line library
         show(file=sys.stderr)
+        return 1
+    if isinstance(error, ModuleNotFoundError):
+        sys.stderr.write(_safe(_missing(error).diagnostics()))
         return 1
     sys.stderr.write(_safe(f"internal-error: {type(error).__name__}: {error}"))
     if os.environ.get("REGISTRY_GATE_DEBUG"):

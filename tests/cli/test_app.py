@@ -56,6 +56,18 @@ def test_help_is_0_and_teaches_the_exit_codes(arguments: tuple[str, ...], tmp_pa
     assert "Usage" in result.stdout
 
 
+def test_the_base_installation_says_which_extra_a_command_needs() -> None:
+    program = (
+        "import sys; sys.modules['numpy'] = None\n"
+        "from registry_gate.cli.app import run\n"
+        "sys.exit(run(['admit', 'a/b']))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("missing-extra")
+    assert "registry-gate[gate]" in done.stderr
+
+
 def test_version(tmp_path: Path) -> None:
     assert run("--version", home=tmp_path).stdout.strip() == version.VERSION
 
