@@ -170,7 +170,7 @@ def _changes(publisher: Publisher, walk: Examination, settings: Settings) -> tup
     if filed is None:
         return (f"nothing to compare with: the evidence of sequence {last.sequence} is not on this machine",)
     return tuple(
-        f"changed since sequence {last.sequence}: {change.kind}: {change.before!r} to {change.after!r} "
+        f"changed since sequence {last.sequence}: {change.kind}: {change.before} to {change.after} "
         f"{change.detail}".rstrip()
         for change in compare(filed.evidence, walk.evidence)
     )

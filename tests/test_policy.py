@@ -62,6 +62,17 @@ def test_a_broken_policy_is_a_usage_error(tmp_path: Path, text: str, says: str) 
     assert says in refused.value.message
 
 
+def test_the_published_search_is_a_policys_choice_and_nothing_else_is(tmp_path: Path) -> None:
+    document = yaml.safe_load((policies_folder() / "default.yaml").read_text())
+    path = tmp_path / "policy.yaml"
+    path.write_text(yaml.safe_dump(document | {"mm_bd_profile": "published"}))
+    assert load_policy(path).mm_bd_profile == "published"
+    path.write_text(yaml.safe_dump(document | {"mm_bd_profile": "guesswork"}))
+    with pytest.raises(UsageError) as refused:
+        load_policy(path)
+    assert "mm_bd_profile" in refused.value.message
+
+
 def test_a_missing_policy_is_a_usage_error(tmp_path: Path) -> None:
     with pytest.raises(UsageError) as refused:
         load_policy(tmp_path / "none.yaml")

@@ -75,7 +75,7 @@ def run(arguments: list[str]) -> int:
         # The reader of our output went away; say nothing more, and let the shell see "no decision".
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except Exception as error:
+    except Exception as error:  # the last line of defence: whatever it is, no decision was made
         return _unforeseen(error)
     if result == _CTRL_C:
         return _interrupted()

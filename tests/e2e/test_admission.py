@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -197,6 +198,21 @@ def test_an_older_commit_does_not_move_the_alias_back_unless_asked_by_name(
     assert asked.receipt is not None
     assert (back.receipt.version, back.receipt.alias_current) == (1, False)
     assert (asked.receipt.version, asked.receipt.alias_current) == (1, True)
+
+
+def test_a_newer_commit_is_compared_with_the_last_admitted_one(
+    gate: Gate, hub: LoopbackHub, text_classifier: Path, tmp_path: Path
+) -> None:
+    hub.add_repo("acme-ml/changing", text_classifier, metadata=ORDINARY)
+    first = gate.admit("acme-ml/changing")
+    newer = tmp_path / "newer"
+    shutil.copytree(text_classifier, newer)
+    (newer / "README.md").write_text("another card\n")
+    hub.add_repo("acme-ml/changing", newer, metadata=replace(ORDINARY, licence="mit"))
+    second = gate.admit("acme-ml/changing")
+    assert not [note for note in first.notes if "changed since" in note]
+    (change,) = (note for note in second.notes if "changed since" in note)
+    assert "licence: 'apache-2.0' to 'mit'" in change
 
 
 def test_a_policy_nobody_trusts_is_refused_before_anything_is_fetched(gate: Gate, hub: LoopbackHub) -> None:
