@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from registry_gate.evidence import Evidence, Facts, FileFormat, Problem
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
+from registry_gate.leftovers import FETCHED, STAGED
 from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.sources import Source
@@ -67,8 +69,9 @@ class Examination:
         listing = self.evidence.listing
         if listing is not None:
             self.snapshot = self.source.fetch(
-                listing, self.workspace / "snapshot", self.policy, self.progress
+                listing, self.workspace / "snapshot", self.policy, self.progress, self.workspace / FETCHED
             )
+            shutil.rmtree(self.workspace / FETCHED, ignore_errors=True)  # of another commit
             self._record(snapshot=self.snapshot.files)
 
     def read(self) -> None:
@@ -85,7 +88,8 @@ class Examination:
         """Facts -> Staged; nothing to do where no set of weights could be chosen."""
         chosen = self.evidence.weight_set
         if self.snapshot is not None and chosen is not None and chosen.plans:
-            self._record(staged=stage(self.snapshot, chosen, self.workspace / "staged", self.progress))
+            target, kept = self.workspace / "staged", self.workspace / STAGED
+            self._record(staged=stage(self.snapshot, chosen, target, self.progress, kept))
 
     def behave(self) -> None:
         """Staged -> Behaviour."""

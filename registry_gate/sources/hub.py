@@ -75,17 +75,24 @@ class HubSource:
         )
 
     def fetch(
-        self, listing: Listing, destination: Path, policy: Policy, progress: Progress = silent
+        self,
+        listing: Listing,
+        destination: Path,
+        policy: Policy,
+        progress: Progress = silent,
+        kept: Path | None = None,
     ) -> Snapshot:
         """Download every listed file into an empty private folder, comparing bytes as they arrive.
 
-        No cache is read or written, and nothing fetched earlier is ever used instead.
+        No cache is read or written. What a killed run of this name had fetched is used where all of the file,
+        hashed again, is what this listing states.
 
         Args:
             listing: from :meth:`resolve` of this source.
             destination: empty, or not there yet.
             policy: limits are checked against the stated sizes before the first byte.
             progress: told ``download``, bytes done, bytes in all.
+            kept: files that a killed run had fetched, in whole or in part.
 
         Raises:
             UsageError: ``endpoint-not-allowed``, ``other-listing``, ``destination-not-empty``.
@@ -102,7 +109,12 @@ class HubSource:
             refuse_unbound(file)
         with private_folder(destination, listing.total_size) as root:
             fetched = download_all(
-                connection, listing.files, lambda path: self._file_url(listing.commit, path), root, progress
+                connection,
+                listing.files,
+                lambda path: self._file_url(listing.commit, path),
+                root,
+                progress,
+                kept,
             )
             refuse_other_paths(root, listing.files)
         return Snapshot(listing_digest=listing.digest(), root=root, files=fetched)
