@@ -45,8 +45,16 @@ class _Guard:
             raise Deed(f"{event} {arguments[:1]!r}")
 
 
-def target(reader: Reader, name: str) -> Callable[[bytes], None]:
-    """A function that lets a reader describe some bytes and holds the answer against the file."""
+def as_it_is(data: bytes) -> bytes:
+    """An input is the file itself."""
+    return data
+
+
+def target(reader: Reader, name: str, made: Callable[[bytes], bytes] = as_it_is) -> Callable[[bytes], None]:
+    """A function that lets a reader describe some bytes and holds the answer against the file.
+
+    ``made`` turns an input into the file's bytes.
+    """
     path = Path(tempfile.gettempdir()) / f"registry-gate-fuzz-{os.getpid()}-{name}"
     guard = _Guard()
     for codec in ("unicode_escape", "raw_unicode_escape", "latin-1", "ascii", "utf-8", "utf-16"):
@@ -54,6 +62,7 @@ def target(reader: Reader, name: str) -> Callable[[bytes], None]:
     sys.addaudithook(guard)
 
     def once(data: bytes) -> None:
+        data = made(data)
         if not data:
             return
         path.write_bytes(data)
@@ -79,9 +88,14 @@ def check(facts: FileFacts, size: int) -> None:
             raise Deed(f"tensor {tensor.name!r} reaches outside the file")
 
 
-def fuzz(reader: Reader, name: str, arguments: Sequence[str]) -> None:
+def fuzz(
+    reader: Reader,
+    name: str,
+    arguments: Sequence[str],
+    made: Callable[[bytes], bytes] = as_it_is,
+) -> None:
     """Hand a target to atheris; ends the process."""
     import atheris
 
-    atheris.Setup(list(arguments), target(reader, name))
+    atheris.Setup(list(arguments), target(reader, name, made))
     atheris.Fuzz()
