@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from registry_gate.evidence import FileFacts, FileFormat, Problem
+from registry_gate.formats.instantiation import yaml_hazard
 from registry_gate.formats.limits import MIB, ReaderLimits
 from registry_gate.formats.recognised import protobuf_kind
 from registry_gate.formats.shown import shown
@@ -18,7 +19,7 @@ from registry_gate.formats.templates import template_hazard
 _CHUNK = MIB
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _DOCUMENTS = ("readme", "license", "licence", "notice", "copying", "use_policy", "changelog")
-_YAML_OBJECT = re.compile(r"!!python/[\w./:]{1,80}")
+_MAX_YAML = 4 * MIB
 _MAX_VARINT = 10
 _MAX_FIELDS = 4_000_000
 
@@ -70,12 +71,13 @@ def read_text(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
 
 
 def _searched(path: Path, glance: Glance, limits: ReaderLimits) -> list[Problem]:
-    if glance.size > limits.max_config_bytes:
+    is_yaml = text_format(glance) is FileFormat.YAML
+    if glance.size > min(limits.max_config_bytes, _MAX_YAML if is_yaml else limits.max_config_bytes):
         return [Problem(code="document-too-large", detail=f"{glance.size} bytes")]
     text = path.read_text(encoding="utf-8")
-    if text_format(glance) is FileFormat.YAML:
-        found = _YAML_OBJECT.search(text)
-        return [Problem(code="custom-code", detail=f"asks for {shown(found.group())}")] if found else []
+    if is_yaml:
+        asked = yaml_hazard(text)
+        return [Problem(code="custom-code", detail=shown(asked))] if asked else []
     hazard = template_hazard(text)
     return [Problem(code="unsafe-template", detail=hazard)] if hazard else []
 
