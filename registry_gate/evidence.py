@@ -184,10 +184,10 @@ class StagedFile(Record):
 
 
 class RowStatistics(Record):
-    """The output rows of a final layer: their Euclidean norms and means, by median and median deviation.
+    """The output rows of a weight, one for each index of its first dimension.
 
-    ``largest`` holds (row, norm) of the largest, ``furthest_mean`` the row whose mean lies furthest from the
-    median mean, and how far.
+    Euclidean norms and means are described by median and median deviation. ``largest`` holds (row, norm)
+    of the largest, ``furthest_mean`` the row whose mean lies furthest from the median mean, and how far.
     """
 
     count: int
