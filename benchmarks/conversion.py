@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     import torch
 
 _SIZE_MB = 32
+_SERIAL = "floor: one-thread sha256 of the source"
+_FLOOR = "floor: three sha256 and a copy, 2 threads"
 
 
 def main() -> None:
@@ -46,6 +49,8 @@ def main() -> None:
             "  of which stage": gate.stage_only,
             "gate, and verify what was signed": gate.admit_and_verify,
             "public tools": lambda: _peers(source, folder),
+            _SERIAL: lambda: _digest(source),
+            _FLOOR: lambda: _two_threads(source, folder / "copy"),
         }
         gate.admit()  # warm: imports, compiled loops, page cache
         found: dict[str, list[Spent]] = {what: [] for what in contestants}
@@ -64,7 +69,7 @@ def _report(found: dict[str, list[Spent]]) -> None:
         pairs = [item.wall / base.wall for item, base in zip(spent, found[first], strict=True)]
         cpu = statistics.median(item.cpu for item in spent)
         ratio = statistics.median(pairs)
-        print(f"{what:36} {walls[what]:7.2f} s wall {cpu:7.2f} s CPU   {ratio:5.2f} x the copy")
+        print(f"{what:42} {walls[what]:7.2f} s wall {cpu:7.2f} s CPU   {ratio:5.2f} x the copy")
     gate, peers = "gate: read, verify, stage, sign", "public tools"
     ratio = statistics.median(
         peer.wall / own.wall for peer, own in zip(found[peers], found[gate], strict=True)
@@ -73,6 +78,14 @@ def _report(found: dict[str, list[Spent]]) -> None:
     print(f"bar: at most 1.5 x the copy (goal 1.0): {own:.2f} {'met' if own <= 1.5 else 'MISSED'}")
     verdict = "met" if ratio >= 4 else "MISSED"
     print(f"bar: at least 4 x faster than the public tools (goal 8): {ratio:.1f} {verdict}")
+    for floor_, what in (
+        (_SERIAL, "with any number of cores: the source's sha256 is one chain"),
+        (_FLOOR, "on two cores: source, staged file and tensors hashed, the file written"),
+    ):
+        most = statistics.median(
+            peer.wall / own.wall for peer, own in zip(found[peers], found[floor_], strict=True)
+        )
+        print(f"  {what}; no gate could be more than {most:.1f} x faster")
 
 
 class Gate:
@@ -152,6 +165,28 @@ def floor(source: Path, target: Path) -> None:
         while chunk := reading.read(1 << 20):
             digest.update(chunk)
             writing.write(chunk)
+
+
+def _digest(path: Path) -> None:
+    """What verifying the source's digest takes at least: one chain of sha256."""
+    digest, buffer = hashlib.sha256(), bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:size])
+
+
+def _two_threads(source: Path, target: Path) -> None:
+    """What the task asks for and nothing else, two at a time: three digests of all bytes, and one copy."""
+
+    def copy() -> None:
+        with source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
+            buffer = bytearray(4 << 20)
+            while size := reading.readinto(buffer):
+                writing.write(memoryview(buffer)[:size])
+
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(copy), *(pool.submit(_digest, source) for _ in range(3))]:
+            future.result()
 
 
 def _peers(source: Path, folder: Path) -> None:

@@ -1,8 +1,8 @@
 """Weight triage of a 2 GB float16 checkpoint, beside one-thread sha256 of the same file and mlsec.
 
 One warm process for the gate and the hash, in interleaved pairs; mlsec's checkpoint triage runs once in its
-own process (its import time, from an empty file, is taken off). mlsec is found through ``MLSEC_PATH``,
-a folder made with ``pip install --no-deps --target FOLDER mlsec``; without it that bar is not measured.
+own process (its import time, from an empty file, is taken off). mlsec is installed in a
+folder of its own the first time; where that fails, its bar is not measured.
 
     python -m benchmarks.triage [GIGABYTES [ROUNDS]]
 """
@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks import environments
 from benchmarks.processes import Spent, cpu_seconds
 
 
@@ -64,6 +65,9 @@ def _report(found: dict[str, list[Spent]], size: int) -> None:
     fused = "gate: digests and statistics of every tensor"
     ratio = statistics.median(a.wall / b.wall for a, b in zip(found[fused], found[first], strict=True))
     print(f"bar: fused with hashing at most 1.3 x sha256: {ratio:.2f} {'met' if ratio <= 1.3 else 'MISSED'}")
+    cpu = statistics.median(a.cpu / b.cpu for a, b in zip(found[fused], found[first], strict=True))
+    print(f"  half its CPU seconds, what two idle cores could do at best: {cpu / 2:.2f} x sha256")
+    print("statistics on a GPU: not measured")
 
 
 def _measurer(source: Path, scratch: Path) -> Callable[[], None]:
@@ -107,9 +111,9 @@ def _timed(run: Callable[[], None]) -> Spent:
 
 
 def _mlsec(source: Path, folder: Path, own: float) -> None:
-    where = os.environ.get("MLSEC_PATH")
-    if not where:
-        print("mlsec: not measured (MLSEC_PATH is not set)")
+    where = environments.mlsec()
+    if where is None:
+        print("mlsec: not measured (it could not be installed)")
         return
     tiny = folder / "tiny" / "pytorch_model.bin"
     build = [sys.executable, "-m", "benchmarks.conversion", "build", str(tiny), "0"]
@@ -122,9 +126,9 @@ def _mlsec(source: Path, folder: Path, own: float) -> None:
     print(f"bar: at least 20 x mlsec's checkpoint triage: {ratio:.0f} {'met' if ratio >= 20 else 'MISSED'}")
 
 
-def _mlsec_run(where: str, folder: Path) -> Spent:
+def _mlsec_run(where: Path, folder: Path) -> Spent:
     command = [sys.executable, "-m", "mlsec.tools.checkpoint_triage", str(folder)]
-    environment = os.environ | {"PYTHONPATH": where}
+    environment = os.environ | {"PYTHONPATH": str(where)}
     wall, cpu = time.perf_counter(), cpu_seconds()
     subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
     return Spent(time.perf_counter() - wall, cpu_seconds() - cpu)
