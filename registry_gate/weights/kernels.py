@@ -173,8 +173,9 @@ def _rows_f16(bits: Array, at: int, length: int, sums: Array, squares: Array) ->
         row = (at + place) // length
         end = min(stop, place + length - (at + place) % length)
         total, square = np.float32(0), np.float32(0)
-        for index in range(place, end):
-            half = np.uint32(bits[index])
+        part = bits[place:end]  # counted from zero, no index can be negative, and the loop is vectorised
+        for index in range(part.size):
+            half = np.uint32(part[index])
             wide = ((half & np.uint32(0x8000)) << np.uint32(16)) | (
                 (half & np.uint32(0x7FFF)) << np.uint32(13)
             )
@@ -193,8 +194,9 @@ def _rows_bf16(bits: Array, at: int, length: int, sums: Array, squares: Array) -
         row = (at + place) // length
         end = min(stop, place + length - (at + place) % length)
         total, square = 0.0, 0.0
-        for index in range(place, end):
-            wide = np.uint32(bits[index]) << np.uint32(16)
+        part = bits[place:end]
+        for index in range(part.size):
+            wide = np.uint32(part[index]) << np.uint32(16)
             kept = np.uint32((wide & np.uint32(0x7F800000)) != np.uint32(0x7F800000))
             value = np.float64(np.uint32(wide * kept).view(np.float32))
             total += value
@@ -210,8 +212,9 @@ def _rows_f32(bits: Array, at: int, length: int, sums: Array, squares: Array) ->
         row = (at + place) // length
         end = min(stop, place + length - (at + place) % length)
         total, square = 0.0, 0.0
-        for index in range(place, end):
-            wide = np.uint32(bits[index])
+        part = bits[place:end]
+        for index in range(part.size):
+            wide = np.uint32(part[index])
             kept = np.uint32((wide & np.uint32(0x7F800000)) != np.uint32(0x7F800000))
             value = np.float64(np.uint32(wide * kept).view(np.float32))
             total += value
