@@ -16,6 +16,7 @@ from registry_gate.errors import UsageError
 from registry_gate.record import Record
 from registry_gate.release import Digest
 from registry_gate.settings import Settings
+from registry_gate.signing.identities import TrustedCertificate, TrustedIdentity
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -36,16 +37,30 @@ class TrustedKey(Record):
 
 
 class Trust(Record):
-    """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``."""
+    """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``.
+
+    Signatures by ``identities`` are checked against ``sigstore_root`` (``public``, or a trusted root's JSON),
+    those by ``certificates`` against the roots each names. ``log_keys`` sign the admission log and nothing
+    else.
+    """
 
     version: Literal[1] = 1
     verifier: str = Field(min_length=1, max_length=300)
     keys: tuple[TrustedKey, ...]
     policies: tuple[Digest, ...]
+    identities: tuple[TrustedIdentity, ...] = ()
+    sigstore_root: str | None = Field(default=None, max_length=500_000)
+    certificates: tuple[TrustedCertificate, ...] = ()
+    log_keys: tuple[TrustedKey, ...] = ()
 
     def key_for(self, hint: str) -> TrustedKey | None:
         """The pinned key a bundle's hint names, or None."""
         return next((key for key in self.keys if key.hint == hint), None)
+
+    def for_log(self) -> Trust:
+        """The same trust for reading the admission log: the log's own keys count, and no other method."""
+        keys = tuple(dict.fromkeys((*self.keys, *self.log_keys)))
+        return self.model_copy(update={"keys": keys})
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +113,7 @@ def load_trust(path: Path) -> Trust:
         if len(data) > _MAX_TRUST_BYTES:
             raise ValueError(f"it is larger than {_MAX_TRUST_BYTES} bytes")
         trust = Trust.from_json(data)
-        for key in trust.keys:
+        for key in (*trust.keys, *trust.log_keys):
             if key_id(public_key(key.public_key)) != key.key_id:
                 raise ValueError(f"key id {key.key_id} is not that of its key")
     except FileNotFoundError as error:
@@ -151,10 +166,16 @@ def narrowed(ceiling: Trust, wanted: Trust) -> Trust:
             why="a user's trust can only narrow the administrator's",
             todo="leave the argument out, or ask the administrator",
         )
+    same_root = ceiling.sigstore_root == wanted.sigstore_root
     return Trust(
         verifier=ceiling.verifier,
         keys=tuple(key for key in ceiling.keys if key in wanted.keys),
         policies=tuple(digest for digest in ceiling.policies if digest in wanted.policies),
+        # An identity means something under its root only: with another root nothing is common.
+        identities=tuple(who for who in ceiling.identities if who in wanted.identities and same_root),
+        sigstore_root=ceiling.sigstore_root if same_root else None,
+        certificates=tuple(who for who in ceiling.certificates if who in wanted.certificates),
+        log_keys=tuple(key for key in ceiling.log_keys if key in wanted.log_keys),
     )
 
 
@@ -181,11 +202,8 @@ def trust_policy(settings: Settings, digest: str) -> Trust:
     """
     trust = load_trust(settings.trust)
     try:
-        widened = Trust(
-            verifier=trust.verifier,
-            keys=trust.keys,
-            policies=tuple(dict.fromkeys((*trust.policies, digest))),
-        )
+        policies = tuple(dict.fromkeys((*trust.policies, digest)))
+        widened = Trust.from_json(trust.model_copy(update={"policies": policies}).canonical())
     except ValidationError as error:
         raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not sha256:<hex>") from error
     save_trust(settings.trust, widened)
