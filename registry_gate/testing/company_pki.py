@@ -74,15 +74,15 @@ def signing_leaf(
     *,
     days: tuple[float, float] = (-1, 30),
     purpose: x509.ObjectIdentifier = ExtendedKeyUsageOID.CODE_SIGNING,
-    curve: ec.EllipticCurve | None = None,
+    critical: bool = False,
 ) -> Issued:
     """A leaf named ``urn:acme:model-gate`` that may sign code, or whatever ``purpose`` says."""
-    key = ec.generate_private_key(curve or ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1())
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:acme:model-gate")])
     builder = _builder("model gate", key, issuer, days).add_extension(names, critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(authority=False), critical=True)
-    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
+    builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=critical)
     return Issued(builder.sign(issuer.key, hashes.SHA256()), key)
 
 
