@@ -65,6 +65,10 @@ _MEANING: dict[str, tuple[str, str]] = {
         "a verdict from the future is forged or made by a wrong clock",
         "check this machine's clock and the gate's",
     ),
+    "wrong-time": (
+        "a verdict dated otherwise than it was sealed could outlive its own expiry",
+        "check the gate's clock, then admit the model again",
+    ),
     "unexpected-file": (
         "a file that nobody signed can change what the model does when loaded",
         "remove it, or fetch the Release again",

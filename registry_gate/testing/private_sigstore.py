@@ -2,8 +2,8 @@
 
 It speaks the wire of Fulcio v2, Rekor v2, RFC 3161 and OpenID Connect discovery, with real signatures, a real
 growing Merkle tree and real certificates, so it proves what a client does with right and wrong answers. It
-does not prove that a client works with the services of sigstore.dev: it has its own root key in memory, no
-certificate transparency log behind its SCTs, no witnesses, no TUF repository, and it vouches for any identity.
+does not prove that a client works with the services of sigstore.dev: it has a root key of its own in memory,
+no certificate transparency log behind its SCTs, no witnesses, no TUF repository, and it vouches for anyone.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A Merkle tree that really grows, as RFC 6962 has it: leaf hashes, roots, inclusion and consistency proofs."""
+"""A Merkle tree that really grows, as RFC 6962 has it: hashes, roots, inclusion and consistency proofs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m registry_gate.testing.serve_sigstore FOLDER``: a private Sigstore double for trying things out."""
+"""``python -m registry_gate.testing.serve_sigstore FOLDER``: a private Sigstore double to try things with."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def main(arguments: list[str]) -> int:
     """
     parser = argparse.ArgumentParser(
         prog="python -m registry_gate.testing.serve_sigstore",
-        description="Serve a double of Sigstore on this machine until interrupted. It vouches for anybody: use "
-        "it to learn and to test, never to sign what others rely on.",
+        description="Serve a double of Sigstore on this machine until interrupted. It vouches for "
+        "anybody: use it to learn and to test, never to sign what others rely on.",
     )
     parser.add_argument("folder", type=Path, help="trust-config.json and token.jwt are written into it")
     parser.add_argument("--identity", default="gate@acme.example", help="whom the token names")
