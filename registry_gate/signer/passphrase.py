@@ -46,6 +46,22 @@ def read_passphrase(signing: SigningSettings, *, ask: str | None = None) -> str 
     return None
 
 
+def choose_passphrase(signing: SigningSettings, *, ask: bool) -> str | None:
+    """The passphrase for a new key; None where none was asked for. At a terminal it is typed twice.
+
+    Raises:
+        UsageError: ``no-passphrase``.
+    """
+    if signing.passphrase_file is not None or signing.passphrase_fd is not None or not ask:
+        return read_passphrase(signing)
+    if not sys.stdin.isatty():
+        raise UsageError("no-passphrase", "there is no terminal to ask at", todo="use --passphrase-file")
+    chosen = getpass.getpass("passphrase for the new signing key: ")
+    if getpass.getpass("once more: ") != chosen:
+        raise UsageError("no-passphrase", "the two are not the same")
+    return chosen
+
+
 def _text(data: bytes) -> str:
     if len(data) > _MAX_BYTES:
         raise ValueError(f"it is longer than {_MAX_BYTES} bytes")

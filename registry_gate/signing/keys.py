@@ -7,9 +7,6 @@ PBKDF2-HMAC-SHA256 with the library's 2048 rounds, which is why short passphrase
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +14,15 @@ from registry_gate.candidate import Sha256
 from registry_gate.errors import UsageError
 from registry_gate.record import Record
 from registry_gate.settings import Settings
+from registry_gate.signing.key_files import (
+    bad_key,
+    check_private,
+    new_key,
+    private_pem,
+    read_private_key,
+    write_folder,
+    write_new,
+)
 from registry_gate.signing.trust import (
     Trust,
     TrustedKey,
@@ -34,7 +40,6 @@ _PRIVATE = "signing-key.pem"
 _PUBLIC = "signing-key.pub.pem"
 _LOG = "log-key.pem"
 _MIN_PASSPHRASE = 16
-_MAX_KEY_BYTES = 64 * 1024
 
 
 class Signer(Protocol):
@@ -108,9 +113,14 @@ def init_keys(settings: Settings, policies: tuple[str, ...], passphrase: bytes |
             todo="move it away first, or choose another home with --home",
         )
     if not private.exists():
-        _make_keys(settings.keys, _checked(passphrase))
+        made = new_key()
+        pair = {
+            _PRIVATE: (private_pem(made, _checked(passphrase)), 0o600),
+            _PUBLIC: (public_pem(made.public_key()).encode(), 0o644),
+        }
+        write_folder(settings.keys, pair | _log_key())
     elif not log.exists():
-        _write_new(log, _pem(_new_key(), None), 0o600)
+        write_new(log, *_log_key()[_LOG])
     key, log_key = public_half(settings), load_log_signer(settings).key
     trust = load_trust(settings.trust) if settings.trust.exists() else None
     if trust is None:
@@ -119,6 +129,30 @@ def init_keys(settings: Settings, policies: tuple[str, ...], passphrase: bytes |
     log_keys = tuple(dict.fromkeys((*trust.log_keys, log_key)))
     save_trust(settings.trust, trust.model_copy(update={"log_keys": log_keys}))
     return key_pair(settings, trust.verifier)
+
+
+def init_keyless(settings: Settings, policies: tuple[str, ...]) -> Trust:
+    """Make a gate that has no key to admit with: only the log's, and a trust file that accepts nobody yet.
+
+    Raises:
+        UsageError: ``keys-exist``, ``trust-exists``.
+    """
+    if settings.trust.exists():
+        raise UsageError(
+            "trust-exists",
+            f"there is a trust file at {settings.trust} already",
+            todo="add the identity to it with `registry-gate keys trust-identity`, or move it away first",
+        )
+    write_folder(settings.keys, _log_key())
+    key = load_log_signer(settings).key
+    verifier = f"urn:registry-gate:gate:{key.key_id[:32]}"
+    trust = Trust(verifier=verifier, keys=(), policies=policies, log_keys=(key,))
+    save_trust(settings.trust, trust)
+    return trust
+
+
+def _log_key() -> dict[str, tuple[bytes, int]]:
+    return {_LOG: (private_pem(new_key()), 0o600)}
 
 
 def key_pair(settings: Settings, verifier: str) -> KeyPair:
@@ -153,13 +187,13 @@ def public_half(settings: Settings) -> TrustedKey:
     """
     path = settings.keys / _PRIVATE
     try:
-        _check_private(path, path.lstat())
+        check_private(path, path.lstat())
         pem = (settings.keys / _PUBLIC).read_text(encoding="utf-8")
         return TrustedKey(key_id=key_id(public_key(pem)), public_key=pem)
     except FileNotFoundError as error:
         raise _no_key(settings) from error
     except (OSError, ValueError) as error:
-        raise _bad_key(settings.keys / _PUBLIC, error) from error
+        raise bad_key(settings.keys / _PUBLIC, error) from error
 
 
 def load_signer(settings: Settings, passphrase: bytes | None = None) -> KeySigner:
@@ -175,7 +209,7 @@ def load_signer(settings: Settings, passphrase: bytes | None = None) -> KeySigne
     except FileNotFoundError as error:
         raise _no_key(settings) from error
     except ValueError as error:
-        raise _bad_key(settings.keys / _PRIVATE, error) from error
+        raise bad_key(settings.keys / _PRIVATE, error) from error
     return KeySigner(key)
 
 
@@ -195,62 +229,12 @@ def load_log_signer(settings: Settings) -> KeySigner:
         ) from error
 
 
-def read_private_key(path: Path, passphrase: bytes | None) -> EllipticCurvePrivateKey:
-    """Read an ECDSA private key in PEM that nobody else can read.
-
-    Raises:
-        FileNotFoundError: there is none.
-        UsageError: ``bad-signing-key``, ``key-readable-by-others``, ``passphrase-needed`` or
-            ``wrong-passphrase``.
-    """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            _check_private(path, os.fstat(file.fileno()))
-            pem = file.read(_MAX_KEY_BYTES)
-        encrypted = b"ENCRYPTED" in pem
-        if encrypted and passphrase is None:
-            raise UsageError(
-                "passphrase-needed",
-                f"{path} is encrypted",
-                todo="give the passphrase in a file (REGISTRY_GATE_PASSPHRASE_FILE), on a descriptor "
-                "(REGISTRY_GATE_PASSPHRASE_FD) or at a terminal",
-            )
-        key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("not an elliptic curve key")
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, TypeError) as error:
-        if passphrase is not None and "password" in str(error).lower():
-            raise UsageError("wrong-passphrase", f"the passphrase does not open {path}") from error
-        raise _bad_key(path, error) from error
-    return key
-
-
 def _no_key(settings: Settings) -> UsageError:
     return UsageError(
         "no-signing-key",
         f"there is no signing key in {settings.keys}",
         todo="run `registry-gate keys init` once",
     )
-
-
-def _bad_key(path: Path, error: Exception) -> UsageError:
-    return UsageError("bad-signing-key", f"{path} cannot be used: {str(error)[:200]}")
-
-
-def _check_private(path: Path, status: os.stat_result) -> None:
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise UsageError(
-            "key-readable-by-others",
-            f"{path} is open to other users (mode {status.st_mode & 0o777:04o}, owner {status.st_uid})",
-            why="whoever can read the key can admit any model",
-            todo=f"chmod 600 {path}, and consider the key known if others use this machine",
-        )
 
 
 def _checked(passphrase: bytes | None) -> bytes | None:
@@ -262,43 +246,3 @@ def _checked(passphrase: bytes | None) -> bytes | None:
             todo="take one from a password manager: 16 random characters, or six random words",
         )
     return passphrase
-
-
-def _new_key() -> EllipticCurvePrivateKey:
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def _pem(key: EllipticCurvePrivateKey, passphrase: bytes | None) -> bytes:
-    from cryptography.hazmat.primitives import serialization as form
-
-    encryption = form.BestAvailableEncryption(passphrase) if passphrase else form.NoEncryption()
-    return key.private_bytes(form.Encoding.PEM, form.PrivateFormat.PKCS8, encryption)
-
-
-def _make_keys(folder: Path, passphrase: bytes | None) -> None:
-    """Write all of them into a new folder, then give it its name: there are whole keys or none."""
-    key = _new_key()
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".keys-"))
-    _write_new(scratch / _PRIVATE, _pem(key, passphrase), 0o600)
-    _write_new(scratch / _PUBLIC, public_pem(key.public_key()).encode(), 0o644)
-    _write_new(scratch / _LOG, _pem(_new_key(), None), 0o600)
-    try:
-        scratch.rename(folder)
-    except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
-        raise UsageError(
-            "keys-exist",
-            f"{folder} is there already but holds no signing key: {error.strerror}",
-            todo="move it away, or choose another home with --home",
-        ) from error
-
-
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())

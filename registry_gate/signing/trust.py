@@ -202,12 +202,56 @@ def trust_policy(settings: Settings, digest: str) -> Trust:
     """
     trust = load_trust(settings.trust)
     try:
-        policies = tuple(dict.fromkeys((*trust.policies, digest)))
-        widened = Trust.from_json(trust.model_copy(update={"policies": policies}).canonical())
+        return _save_widened(settings, trust, policies=tuple(dict.fromkeys((*trust.policies, digest))))
     except ValidationError as error:
         raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not sha256:<hex>") from error
+
+
+def trust_identity(settings: Settings, identity: str, issuer: str, root: str) -> Trust:
+    """Accept one keyless signer in the user's trust file; returns the new trust.
+
+    Raises:
+        UsageError: ``bad-identity``; ``other-sigstore-root`` where the file's identities have another root.
+    """
+    trust = load_trust(settings.trust)
+    if trust.identities and trust.sigstore_root != root:
+        raise UsageError(
+            "other-sigstore-root",
+            "the identities in the trust file belong to another Sigstore instance",
+            why="the same identity under another root is somebody else",
+            todo="use a trust file of its own for the other instance",
+        )
+    try:
+        added = TrustedIdentity(identity=identity, issuer=issuer)
+        who = tuple(dict.fromkeys((*trust.identities, added)))
+        return _save_widened(settings, trust, identities=who, sigstore_root=root)
+    except ValidationError as error:
+        raise _bad_signer("bad-identity", error) from error
+
+
+def trust_certificate(settings: Settings, name: str, roots: str, timestamp_roots: str = "") -> Trust:
+    """Accept one name under a company's roots in the user's trust file; returns the new trust.
+
+    Raises:
+        UsageError: ``bad-certificate-name``.
+    """
+    trust = load_trust(settings.trust)
+    try:
+        added = TrustedCertificate(name=name, roots=roots, timestamp_roots=timestamp_roots)
+        return _save_widened(settings, trust, certificates=tuple(dict.fromkeys((*trust.certificates, added))))
+    except ValidationError as error:
+        raise _bad_signer("bad-certificate-name", error) from error
+
+
+def _save_widened(settings: Settings, trust: Trust, **update: object) -> Trust:
+    widened = Trust.from_json(trust.model_copy(update=update).canonical())
     save_trust(settings.trust, widened)
     return widened
+
+
+def _bad_signer(code: str, error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    return UsageError(code, f"{first['loc'][-1]}: {first['msg'][:200]}", todo="see docs/signing.md")
 
 
 def _chosen(settings: Settings, explicit: Trust | Path | str | None) -> Trust:
