@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, conversion, drift, name_check, raw_pickle, scanners, stages, triage
+from benchmarks import (
+    behaviour,
+    cold_start,
+    conversion,
+    drift,
+    name_check,
+    raw_pickle,
+    scanners,
+    stages,
+    triage,
+)
 
 _ALL = {
     "names": name_check.main,
@@ -15,6 +25,7 @@ _ALL = {
     "raw-pickle": raw_pickle.main,
     "triage": triage.main,
     "drift": drift.main,
+    "cold": cold_start.main,
 }
 _TOGETHER = {"bytes": ("scanners", "raw-pickle", "conversion", "triage", "drift")}
 """``python -m benchmarks bytes``: every bar of what reads, converts and measures bytes, with its peers."""

@@ -39,15 +39,14 @@ class Kernels:
     ``count(patterns, counts, start)`` adds to CLASSES times as many counts as there are patterns.
     ``moments(values, start, pivot, counts, reals, bins)`` adds to NaN, infinities, zeros; to minimum,
     maximum, squares about the pivot and a sum a class; and to (2, OCTAVES) bins. ``rows_f16(bits, at,
-    length, sums, squares)``, and the same for bfloat16 and float32, adds the finite elements to one sum of
+    length, sums, squares)``, and ``rows_wide`` for bfloat16 and float32, adds the finite elements to one sum of
     values and of squares a row. ``low(bits, counts)`` counts the lowest bytes.
     """
 
     count: Callable[[Array, Array, int], None]
     moments: Callable[[Array, int, float, Array, Array, Array], None]
     rows_f16: Callable[[Array, int, int, Array, Array], None]
-    rows_bf16: Callable[[Array, int, int, Array, Array], None]
-    rows_f32: Callable[[Array, int, int, Array, Array], None]
+    rows_wide: Callable[[Array, int, int, Array, Array], None]
     low: Callable[[Array, Array], None]
 
 
@@ -69,8 +68,7 @@ def kernels() -> Kernels | None:
         compiled(_count),
         compiled(_moments),
         adding(_rows_f16),
-        adding(_rows_bf16),
-        adding(_rows_f32),
+        adding(_rows_wide),
         compiled(_low),
     )
 
@@ -188,7 +186,9 @@ def _rows_f16(bits: Array, at: int, length: int, sums: Array, squares: Array) ->
         place = end
 
 
-def _rows_bf16(bits: Array, at: int, length: int, sums: Array, squares: Array) -> None:
+def _rows_wide(bits: Array, at: int, length: int, sums: Array, squares: Array) -> None:
+    """Of float32, and of bfloat16, which is its upper half."""
+    shift = np.uint32(16 if bits.itemsize == 2 else 0)
     place, stop = 0, int(bits.size)
     while place < stop:
         row = (at + place) // length
@@ -196,25 +196,7 @@ def _rows_bf16(bits: Array, at: int, length: int, sums: Array, squares: Array) -
         total, square = 0.0, 0.0
         part = bits[place:end]
         for index in range(part.size):
-            wide = np.uint32(part[index]) << np.uint32(16)
-            kept = np.uint32((wide & np.uint32(0x7F800000)) != np.uint32(0x7F800000))
-            value = np.float64(np.uint32(wide * kept).view(np.float32))
-            total += value
-            square += value * value
-        sums[row] += total
-        squares[row] += square
-        place = end
-
-
-def _rows_f32(bits: Array, at: int, length: int, sums: Array, squares: Array) -> None:
-    place, stop = 0, int(bits.size)
-    while place < stop:
-        row = (at + place) // length
-        end = min(stop, place + length - (at + place) % length)
-        total, square = 0.0, 0.0
-        part = bits[place:end]
-        for index in range(part.size):
-            wide = np.uint32(part[index])
+            wide = np.uint32(np.uint32(part[index]) << shift)
             kept = np.uint32((wide & np.uint32(0x7F800000)) != np.uint32(0x7F800000))
             value = np.float64(np.uint32(wide * kept).view(np.float32))
             total += value

@@ -100,7 +100,7 @@ def _compiled(dtype: str) -> Callable[[Array, int, int, Array, Array], None] | N
     found = kernels()
     if found is None:
         return None
-    return {"F16": found.rows_f16, "BF16": found.rows_bf16, "F32": found.rows_f32}.get(dtype)
+    return {"F16": found.rows_f16, "BF16": found.rows_wide, "F32": found.rows_wide}.get(dtype)
 
 
 def _furthest(away: NDArray[np.float64]) -> tuple[int, float]:
