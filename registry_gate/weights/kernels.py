@@ -39,8 +39,8 @@ class Kernels:
     ``count(patterns, counts, start)`` adds to CLASSES times as many counts as there are patterns.
     ``moments(values, start, pivot, counts, reals, bins)`` adds to NaN, infinities, zeros; to minimum,
     maximum, squares about the pivot and a sum a class; and to (2, OCTAVES) bins. ``rows_f16(bits, at,
-    length, sums, squares)``, and ``rows_wide`` for bfloat16 and float32, adds the finite elements to one sum of
-    values and of squares a row. ``low(bits, counts)`` counts the lowest bytes.
+    length, sums, squares)``, and ``rows_wide`` for bfloat16 and float32, adds the finite elements to a sum of
+    values and one of squares a row. ``low(bits, counts)`` counts the lowest bytes.
     """
 
     count: Callable[[Array, Array, int], None]
