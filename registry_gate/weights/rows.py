@@ -53,11 +53,8 @@ class RowMeter:
             more = max(rows, 2 * self._sums.size) - self._sums.size
             self._sums = np.concatenate([self._sums, np.zeros(more)])
             self._squares = np.concatenate([self._squares, np.zeros(more)])
-        compiled = kernels()
-        if compiled and self._dtype in _BITS:
-            add = {"F16": compiled.rows_f16, "BF16": compiled.rows_bf16, "F32": compiled.rows_f32}[
-                self._dtype
-            ]
+        add = _compiled(self._dtype)
+        if add is not None:
             add(bits, self._seen, self._length, self._sums, self._squares)
         else:
             plain_rows(self._values(bits), self._seen, self._length, self._sums, self._squares)
