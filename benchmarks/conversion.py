@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 import statistics
 import subprocess
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
 _SIZE_MB = 32
 _SERIAL = "floor: one-thread sha256 of the source"
-_FLOOR = "floor: three sha256 and a copy, 2 threads"
+_FLOOR = "floor: three sha256 at once, no write"
 
 
 def main() -> None:
@@ -50,7 +51,7 @@ def main() -> None:
             "gate, and verify what was signed": gate.admit_and_verify,
             "public tools": lambda: _peers(source, folder),
             _SERIAL: lambda: _digest(source),
-            _FLOOR: lambda: _two_threads(source, folder / "copy"),
+            _FLOOR: lambda: _at_once(source),
         }
         gate.admit()  # warm: imports, compiled loops, page cache
         found: dict[str, list[Spent]] = {what: [] for what in contestants}
@@ -80,12 +81,15 @@ def _report(found: dict[str, list[Spent]]) -> None:
     print(f"bar: at least 4 x faster than the public tools (goal 8): {ratio:.1f} {verdict}")
     for floor_, what in (
         (_SERIAL, "with any number of cores: the source's sha256 is one chain"),
-        (_FLOOR, "on two cores: source, staged file and tensors hashed, the file written"),
+        (_FLOOR, "here: source, staged file and tensors must be hashed, even if nothing else were done"),
     ):
         most = statistics.median(
             peer.wall / own.wall for peer, own in zip(found[peers], found[floor_], strict=True)
         )
-        print(f"  {what}; no gate could be more than {most:.1f} x faster")
+        least = statistics.median(
+            own.wall / base.wall for base, own in zip(found[first], found[floor_], strict=True)
+        )
+        print(f"  {what}: at best {most:.1f} x faster than the tools, {least:.2f} x the copy")
 
 
 class Gate:
@@ -175,17 +179,10 @@ def _digest(path: Path) -> None:
             digest.update(memoryview(buffer)[:size])
 
 
-def _two_threads(source: Path, target: Path) -> None:
-    """What the task asks for and nothing else, two at a time: three digests of all bytes, and one copy."""
-
-    def copy() -> None:
-        with source.open("rb", buffering=0) as reading, target.open("wb", buffering=0) as writing:
-            buffer = bytearray(4 << 20)
-            while size := reading.readinto(buffer):
-                writing.write(memoryview(buffer)[:size])
-
-    with ThreadPoolExecutor(2) as pool:
-        for future in [pool.submit(copy), *(pool.submit(_digest, source) for _ in range(3))]:
+def _at_once(source: Path) -> None:
+    """The digests that are asked for (of the source, the staged file, the tensors), and nothing else."""
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(_digest, source) for _ in range(3)]:
             future.result()
 
 
@@ -210,9 +207,17 @@ def _timed(run: Callable[[], None], folder: Path) -> Spent:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     subprocess.run(["sync"], check=True)  # nobody pays for another's dirty pages
+    _touch_memory(next((folder / "snapshot").iterdir()).stat().st_size)
     wall, cpu = time.perf_counter(), cpu_seconds()
     run()
     return Spent(time.perf_counter() - wall, cpu_seconds() - cpu)
+
+
+def _touch_memory(size: int) -> None:
+    """Let the host back free memory: in a virtual machine, who writes first after a pause pays for that."""
+    with mmap.mmap(-1, size + (64 << 20)) as memory:
+        for at in range(0, len(memory), mmap.PAGESIZE):
+            memory[at] = 1
 
 
 def _sha256(path: Path) -> str:
