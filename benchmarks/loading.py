@@ -69,7 +69,9 @@ def _contestants(folder: Path, weights: Path) -> dict[str, Callable[[], None]]:
     }
 
 
-def _load(folder: Path, *, touch: bool = False, tensors: str | list[str] | None = None, tenth: bool = False) -> None:
+def _load(
+    folder: Path, *, touch: bool = False, tensors: str | list[str] | None = None, tenth: bool = False
+) -> None:
     from registry_gate import load_verified
 
     if tenth:
@@ -181,13 +183,17 @@ def _timed(run: Callable[[], None]) -> Spent:
 
 def _report(found: dict[str, list[Spent]]) -> None:
     for what, spent in found.items():
-        wall, cpu = (statistics.median(values) for values in zip(*((s.wall, s.cpu) for s in spent), strict=True))
+        wall, cpu = (
+            statistics.median(values) for values in zip(*((s.wall, s.cpu) for s in spent), strict=True)
+        )
         print(f"{what:40} {wall:7.2f} s wall {cpu:7.2f} s CPU")
     _bar(found, "load_verified, touched", "model_signing + load_file, touched", 0.6)
     _bar(found, "load_verified", "two-thread loop into sealed memory", 1.15)
     _bar(found, "load_verified, a tenth of the tensors", "load_verified", 0.2)
     gain = _ratio(found, "blake3 alone, 2 threads", "sha256 alone, 2 threads")
-    print(f"reading and blake3 takes {gain:.2f} of reading and sha256; it is no digest of the gate's (docs/loading.md)")
+    print(
+        f"reading and blake3 takes {gain:.2f} of reading and sha256; it is no digest of the gate's (docs/loading.md)"
+    )
 
 
 def _bar(found: dict[str, list[Spent]], own: str, other: str, most: float) -> None:

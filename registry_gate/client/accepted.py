@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from registry_gate.client.find import release_source
 from registry_gate.client.reference import Reference, parse
+from registry_gate.errors import FetchError
 
 if TYPE_CHECKING:
     from registry_gate.settings import Settings
@@ -47,8 +48,12 @@ def open_release(
     believed = effective_trust(settings, trust)
     reference = parse(ref, settings_module.DEFAULT_ALIAS)
     with release_source(reference, settings) as source:
-        found = accepted(source, reference, settings, believed)
-        check_names(source, found.manifest)
+        try:
+            found = accepted(source, reference, settings, believed)
+            check_names(source, found.manifest)
+        except OSError as error:
+            detail = f"{str(ref)[:200]!r}: {error.strerror or error}"
+            raise FetchError("cannot-read-release", detail) from error
         yield OpenRelease(source, found)
 
 

@@ -104,9 +104,10 @@ class Folder:
         finally:
             for directory in opened:
                 os.close(directory)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise refusal("unexpected-file", f"{shown(name)} is not a plain file")
         with os.fdopen(descriptor, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise refusal("unexpected-file", f"{shown(name)} is not a plain file")
             yield file
 
     @contextmanager
