@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, conversion, name_check, scanners, stages, triage
+from benchmarks import behaviour, conversion, loading, name_check, scanners, stages, triage
 
 _ALL = {
     "names": name_check.main,
@@ -12,6 +12,7 @@ _ALL = {
     "behaviour": behaviour.main,
     "stages": stages.main,
     "conversion": conversion.main,
+    "loading": loading.main,
     "triage": triage.main,
 }
 

@@ -1,12 +1,12 @@
-"""Loading a 2 GB Release, verified, against the public tools and against the least that verified loading costs.
+"""Loading a 2 GB Release, verified, against the public tools and the least that verified loading takes.
 
-One warm process; medians of interleaved rounds; CPU seconds beside wall. The Release is staged by the gate from
-a safetensors checkpoint of 64 float16 matrices and signed with a key. Contestants:
+One warm process; medians of interleaved rounds; CPU seconds beside wall. The Release is staged by the gate
+from a safetensors checkpoint of float16 matrices of 32 MiB and signed with a key. Contestants:
 
 - ``load_verified(into="state_dict")``, every page of every tensor touched afterwards;
 - ``model_signing verify`` (its Python API, sha256) and ``safetensors.torch.load_file``, every page touched;
-- a loop of two threads that reads, hashes and copies the same bytes into fresh sealed memory and parses nothing,
-  against ``load_verified`` without the touching, which the loop does not do either;
+- a loop of two threads that reads, hashes and copies the same bytes into fresh sealed memory and parses
+  nothing, against ``load_verified`` without the touching, which the loop does not do either;
 - verification alone at one and two threads, and the same bytes through blake3 instead of sha256.
 
     python -m benchmarks.loading [GIGABYTES [ROUNDS]]
@@ -106,7 +106,7 @@ def _peers(folder: Path, weights: Path) -> None:
 
 
 def _loop(weights: Path) -> None:
-    """The least: each thread reads, hashes and writes its half, 1 MiB at a time; then the memory is sealed."""
+    """The least: each thread reads, hashes and writes its half, 1 MiB at a time; then it is sealed."""
     source = os.open(weights, os.O_RDONLY)
     memory = os.memfd_create("loop", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     size = os.fstat(source).st_size
@@ -191,9 +191,7 @@ def _report(found: dict[str, list[Spent]]) -> None:
     _bar(found, "load_verified", "two-thread loop into sealed memory", 1.15)
     _bar(found, "load_verified, a tenth of the tensors", "load_verified", 0.2)
     gain = _ratio(found, "blake3 alone, 2 threads", "sha256 alone, 2 threads")
-    print(
-        f"reading and blake3 takes {gain:.2f} of reading and sha256; it is no digest of the gate's (docs/loading.md)"
-    )
+    print(f"reading and blake3 takes {gain:.2f} of reading and sha256; Releases state no blake3 digests")
 
 
 def _bar(found: dict[str, list[Spent]], own: str, other: str, most: float) -> None:
