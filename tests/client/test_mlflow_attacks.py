@@ -39,7 +39,9 @@ class Site:
 
 
 @pytest.fixture(params=["server", "embedded"])
-def site(request: pytest.FixtureRequest) -> Site:
+def site(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Site:
+    monkeypatch.chdir(tmp_path)  # MLflow's own calls make their databases in the working folder
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path}/own.db")
     if request.param == "server":
         request.getfixturevalue("as_admin")
         server: Server = request.getfixturevalue("server")
