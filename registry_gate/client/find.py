@@ -101,8 +101,11 @@ def _proxied(source_uri: str, registry_uri: str) -> ReleaseSource | None:
     if not registry_uri.startswith(("http://", "https://")):
         return None
     from registry_gate.client.rest import RestRegistry
+    from registry_gate.client.rest_release import RestRelease
 
-    return RestRegistry(registry_uri).release(source_uri)
+    registry = RestRegistry(registry_uri)
+    path = registry.served_path(source_uri)
+    return None if path is None else RestRelease(registry, path)
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from hashlib import sha256
 from itertools import pairwise
 
 from registry_gate.errors import VerificationError
@@ -13,6 +14,7 @@ from registry_gate.signing.refusal import refusal, shown
 MAX_FILES = 100_000
 _MAX_NAME_BYTES = 1024
 _MAX_PART_BYTES = 255
+_OF_NOTHING = sha256().hexdigest()
 # The public Model Signing tool ignores these at the top of a model, so a file so named could not be verified.
 _IGNORED_BY_TOOLS = frozenset({".git", ".github", ".gitattributes", ".gitignore"})
 
@@ -71,6 +73,8 @@ def _check_chunks(file: ManifestFile) -> None:
     bounds = (0, *file.chunk_ends)
     if file.chunk_ends and (bounds[-1] != file.size or any(a >= b for a, b in pairwise(bounds))):
         raise _bad(f"the chunks of {shown(file.name)} do not make up its {file.size} bytes")
+    if len(file.chunks) < 2 and file.sha256 != (file.chunks or (_OF_NOTHING,))[0]:
+        raise _bad(f"{shown(file.name)} has two digests for the same bytes")
 
 
 def _check_name(name: str) -> None:
