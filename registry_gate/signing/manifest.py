@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from hashlib import sha256
 from itertools import pairwise
 
 from registry_gate.errors import VerificationError
@@ -17,13 +19,13 @@ _MAX_PART_BYTES = 255
 _IGNORED_BY_TOOLS = frozenset({".git", ".github", ".gitattributes", ".gitignore"})
 
 
-def manifest_of(staged: Staged) -> Manifest:
-    """The manifest of the staged files, checked.
+def manifest_of(staged: Staged, written: Mapping[str, bytes]) -> Manifest:
+    """The manifest of the staged files and of what the gate itself writes beside them, checked.
 
     Raises:
         VerificationError: ``bad-manifest``.
     """
-    files = (
+    files = [
         ManifestFile(
             name=file.name,
             size=file.size,
@@ -33,8 +35,15 @@ def manifest_of(staged: Staged) -> Manifest:
             chunks=file.chunks,
         )
         for file in staged.files
-    )
+    ]
+    files += [_written(name, data) for name, data in written.items()]
     return check_manifest(Manifest(files=tuple(sorted(files, key=lambda file: file.name))))
+
+
+def _written(name: str, data: bytes) -> ManifestFile:
+    """A file small enough to be one chunk."""
+    digest = sha256(data).hexdigest()
+    return ManifestFile(name=name, size=len(data), sha256=digest, chunk_size=len(data), chunks=(digest,))
 
 
 def check_manifest(manifest: Manifest) -> Manifest:

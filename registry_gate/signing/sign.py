@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, timedelta
+from hashlib import sha256
 from pathlib import Path
+from urllib.parse import quote
 
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Decision, Verdict, decide
@@ -13,8 +17,9 @@ from registry_gate.errors import Refused, ToolError, UsageError
 from registry_gate.evidence import Evidence, Staged
 from registry_gate.finding import CheckResult, Status
 from registry_gate.policy import Policy
-from registry_gate.record import Record
-from registry_gate.release import Manifest, Release, Source, Terms
+from registry_gate.record import Record, canonical_json
+from registry_gate.release import BOM_FILE, Manifest, Release, Source, Terms
+from registry_gate.report import bom as bill
 from registry_gate.signing import predicates as said
 from registry_gate.signing.dsse import seal
 from registry_gate.signing.keys import Signer
@@ -31,6 +36,25 @@ from registry_gate.signing.statements import (
 from registry_gate.signing.trust import Trust
 
 _LEVEL = "REGISTRY_GATE_ADMITTED"
+_OF_WEIGHTS = frozenset({"weight-values", "final-rows", "low-bits"})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What an earlier Release holds, verified: its manifest, and the bytes of its ``bom.cdx.json``."""
+
+    manifest: Manifest
+    bill_of_materials: bytes
+
+
+@dataclass(frozen=True)
+class Attestations:
+    """The bytes of ``attestations/``, and the terms they were signed under."""
+
+    model_sig: bytes
+    statements: bytes
+    source: Source
+    terms: Terms
 
 
 def sign_release(
@@ -61,27 +85,93 @@ def sign_release(
         ToolError: ``release-not-written``.
     """
     source, staged = _check(evidence, decision, policy, terms, trust, signer)
-    manifest = manifest_of(staged)
+    written = bill.render(evidence, decision.decided_at).encode("ascii")
+    manifest = manifest_of(staged, {BOM_FILE: written})
+    made = _attest(evidence, decision, source, Standing(manifest, written), terms, trust, signer)
+    _write(staged, written, destination, made)
+    return _released(destination, evidence, decision, made, manifest, signer)
+
+
+def sign_renewal(
+    evidence: Evidence,
+    decision: Decision,
+    policy: Policy,
+    *,
+    standing: Standing,
+    terms: Terms,
+    signer: Signer,
+    trust: Trust,
+    destination: Path,
+) -> Release:
+    """Sign fresh statements over the files of an earlier Release, which lie in ``destination / "model"``.
+
+    Args:
+        evidence: the stored record, judged again; it must describe exactly the files that stand.
+        decision: as for :func:`sign_release`, of today.
+        policy: the policy of the decision.
+        standing: the earlier Release's files; its bill of materials says what is inside, which stays.
+        terms: a new sequence number and validity.
+        signer: the private key.
+        trust: as for :func:`sign_release`.
+        destination: holds ``model`` and nothing else.
+
+    Raises:
+        Refused: ``signer-refuses``.
+        ToolError: ``release-not-written``.
+    """
+    source, staged = _check(evidence, decision, policy, terms, trust, signer)
+    if manifest_of(staged, {BOM_FILE: standing.bill_of_materials}) != standing.manifest:
+        raise _refuses("the evidence is not of the files that are to be signed again")
+    made = _attest(evidence, decision, source, standing, terms, trust, signer)
+    try:
+        _write_attestations(destination, made)
+    except OSError as error:
+        raise _not_written(destination, error) from error
+    return _released(destination, evidence, decision, made, standing.manifest, signer)
+
+
+def _attest(
+    evidence: Evidence,
+    decision: Decision,
+    source: Source,
+    standing: Standing,
+    terms: Terms,
+    trust: Trust,
+    signer: Signer,
+) -> Attestations:
+    """Every statement about one manifest, signed; the verdict last, naming all the others."""
+    manifest = standing.manifest
     about = subject(evidence.registered_name, manifest.digest())
     model_subject, model_predicate = model_signature(manifest)
     signature = payload(model_subject, said.MODEL_SIGNATURE, model_predicate)
-    conversion = _conversion(source, evidence, staged, trust)
-    statements = _statements(about, manifest, conversion, evidence, decision)
+    statements = _statements(about, manifest, _conversion(source, evidence, trust), evidence, decision)
+    contents = json.loads(standing.bill_of_materials)
+    statements.append((said.BILL_OF_MATERIALS, payload(about, said.BILL_OF_MATERIALS, contents)))
     grant = said.Grant(
         registered_name=evidence.registered_name,
         source=source,
         terms=terms,
         evidence_digest=decision.evidence_digest,
     )
-    inputs = [(said.MODEL_SIGNATURE, signature), *statements]
-    verdict = _verdict(grant, decision, trust, evidence, inputs)
+    verdict = _verdict(grant, decision, trust, evidence, [(said.MODEL_SIGNATURE, signature), *statements])
     lines = [data for _, data in statements] + [payload(about, said.VERDICT, verdict)]
-    _write(staged, manifest, destination, seal(signature, signer), [seal(line, signer) for line in lines])
+    sealed = b"".join(seal(line, signer) + b"\n" for line in lines)
+    return Attestations(seal(signature, signer), sealed, source, terms)
+
+
+def _released(
+    root: Path,
+    evidence: Evidence,
+    decision: Decision,
+    made: Attestations,
+    manifest: Manifest,
+    signer: Signer,
+) -> Release:
     return Release(
-        root=destination,
+        root=root,
         registered_name=evidence.registered_name,
-        source=source,
-        terms=terms,
+        source=made.source,
+        terms=made.terms,
         manifest_digest=manifest.digest(),
         policy_digest=decision.policy_digest,
         evidence_digest=decision.evidence_digest,
@@ -140,14 +230,14 @@ def _statements(
     evidence: Evidence,
     decision: Decision,
 ) -> list[tuple[str, bytes]]:
-    """Type and payload of every statement but the verdict."""
+    """Type and payload of every statement but the bill of materials and the verdict."""
     made: list[tuple[str, Record]] = [(said.MANIFEST, manifest)]
-    made += [(said.TEST_RESULT, _test_result(result, decision)) for result in evidence.results]
+    made += [(said.TEST_RESULT, _test_result(result, evidence, decision)) for result in evidence.results]
     made.append((said.CONVERSION, conversion))
     return [(kind, payload(about, kind, predicate)) for kind, predicate in made]
 
 
-def _test_result(result: CheckResult, decision: Decision) -> said.TestResult:
+def _test_result(result: CheckResult, evidence: Evidence, decision: Decision) -> said.TestResult:
     """PASSED if it looked and found nothing; WARNED otherwise, since what fails is not signed."""
     clean = result.status is Status.NO_FINDINGS
     found = tuple(dict.fromkeys(finding.rule for finding in result.findings))
@@ -156,18 +246,33 @@ def _test_result(result: CheckResult, decision: Decision) -> said.TestResult:
         configuration=(_policy_resource(decision),),
         passed_tests=(result.name,) if clean else (),
         warned_tests=() if clean else found or (result.name,),
-        registry_gate_check=result,
+        registry_gate_measured=_measured(result, evidence),
     )
+
+
+def _measured(result: CheckResult, evidence: Evidence) -> said.Measured:
+    """What stands behind a check: its behavioural test in full, or the statistics the conversion lists."""
+    tests = evidence.behaviour.tests if evidence.behaviour else ()
+    statistics = _statistics(evidence) if result.name in _OF_WEIGHTS else None
+    behaviour = next((test for test in tests if test.test == result.name), None)
+    return said.Measured(check=result, behaviour=behaviour, statistics=statistics)
+
+
+def _statistics(evidence: Evidence) -> str:
+    tensors = evidence.staged.tensors if evidence.staged else ()
+    data = canonical_json([tensor.model_dump(mode="json") for tensor in tensors])
+    return f"sha256:{sha256(data).hexdigest()}"
 
 
 def _policy_resource(decision: Decision) -> said.Resource:
     return subject(decision.policy_name, decision.policy_digest)
 
 
-def _conversion(source: Source, evidence: Evidence, staged: Staged, trust: Trust) -> said.Conversion:
+def _conversion(source: Source, evidence: Evidence, trust: Trust) -> said.Conversion:
+    staged = evidence.staged or Staged(files=(), tensors=())
     sources = dict(sorted((file.source, file.source_sha256) for file in staged.files))
     files = tuple(
-        said.SourceFile(uri=source.uri, name=name, digest=said.DigestSet(sha256=digest))
+        said.SourceFile(uri=f"{source.uri}#{quote(name)}", name=name, digest=said.DigestSet(sha256=digest))
         for name, digest in sources.items()
     )
     return said.Conversion(
@@ -176,6 +281,9 @@ def _conversion(source: Source, evidence: Evidence, staged: Staged, trust: Trust
         ),
         run_details=said.RunDetails(
             builder=said.Builder(id=trust.verifier, version={"registry-gate": evidence.gate_version}),
+            metadata=said.BuildMetadata(
+                invocation_id=evidence.digest(), started_on=evidence.observed_at.astimezone(UTC)
+            ),
             registry_gate_tensors=staged.tensors,
         ),
     )
@@ -203,24 +311,29 @@ def _verdict(
     )
 
 
-def _write(
-    staged: Staged, manifest: Manifest, destination: Path, model_sig: bytes, lines: list[bytes]
-) -> None:
+def _write(staged: Staged, bill_of_materials: bytes, destination: Path, made: Attestations) -> None:
     try:
         destination.mkdir(mode=0o700, parents=True)
-        for file in manifest.files:
+        for file in staged.files:
             target = destination / MODEL_FOLDER / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(staged.root / file.name, target)
-        (destination / "attestations").mkdir()
-        _write_synced(destination / MODEL_SIG, model_sig)
-        _write_synced(destination / STATEMENTS, b"".join(line + b"\n" for line in lines))
+        _write_synced(destination / MODEL_FOLDER / BOM_FILE, bill_of_materials)
+        _write_attestations(destination, made)
     except FileExistsError as error:
         raise UsageError("release-exists", f"{destination} is there already") from error
     except OSError as error:
-        raise ToolError(
-            "release-not-written", f"{destination}: {error}", todo="make room, run again"
-        ) from error
+        raise _not_written(destination, error) from error
+
+
+def _write_attestations(destination: Path, made: Attestations) -> None:
+    (destination / "attestations").mkdir(mode=0o700)
+    _write_synced(destination / MODEL_SIG, made.model_sig)
+    _write_synced(destination / STATEMENTS, made.statements)
+
+
+def _not_written(destination: Path, error: OSError) -> ToolError:
+    return ToolError("release-not-written", f"{destination}: {error}", todo="make room, run again")
 
 
 def _write_synced(path: Path, data: bytes) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
-from registry_gate.release import Manifest, Terms, Verified
+from registry_gate.record import readable_json
+from registry_gate.release import BOM_FILE, Manifest, Terms, Verified
 from registry_gate.signing import predicates as said
 from registry_gate.signing.dsse import Opened, unseal
 from registry_gate.signing.manifest import check_manifest
@@ -22,7 +24,7 @@ from registry_gate.signing.trust import Trust
 
 _MAX_STATEMENTS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)
-_ONCE = (said.MANIFEST, said.CONVERSION, said.VERDICT)
+_ONCE = (said.MANIFEST, said.CONVERSION, said.BILL_OF_MATERIALS, said.VERDICT)
 
 
 @dataclass(frozen=True)
@@ -95,6 +97,7 @@ def _consistent(signature: Opened, opened: list[Opened]) -> tuple[said.Verdict, 
         raise refusal("bad-statement", "the statements are not those that the verdict was given on")
     _check_subjects(parsed, verdict, manifest)
     _check_predicates(parsed, verdict)
+    _check_bill_of_materials(parsed[kinds.index(said.BILL_OF_MATERIALS)], manifest)
     return verdict, manifest
 
 
@@ -115,6 +118,14 @@ def _check_predicates(parsed: list[Statement], verdict: said.Verdict) -> None:
             conversion = predicate_of(statement, said.Conversion)
             if conversion.build_definition.external_parameters.source != verdict.registry_gate_grant.source:
                 raise refusal("bad-statement", "the conversion is of another source than the verdict")
+
+
+def _check_bill_of_materials(statement: Statement, manifest: Manifest) -> None:
+    """The statement must be the very document that lies in ``model/``."""
+    data = readable_json(statement.predicate)
+    file = next((file for file in manifest.files if file.name == BOM_FILE), None)
+    if file is None or (file.size, file.sha256) != (len(data), sha256(data).hexdigest()):
+        raise refusal("bad-statement", f"the bill of materials stated is not the {BOM_FILE} of the manifest")
 
 
 def _check_verdict(verdict: said.Verdict, trust: Trust) -> None:
