@@ -137,6 +137,7 @@ class Policy(Record):
     mm_bd_profile: Literal["batched-adam", "published"] = "batched-adam"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
+    evidence_days: int = Field(default=730, gt=0)
     waivers: tuple[Waiver, ...] = ()
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList

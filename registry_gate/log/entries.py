@@ -37,10 +37,25 @@ class ReceiptBody(Record):
     receipt: Receipt
 
 
+class RenewalBody(Record):
+    """A Release got new statements; this entry's number is their sequence number."""
+
+    kind: Literal["renewal"] = "renewal"
+    registered_name: str
+    manifest_digest: Digest
+    renewed_sequence: int = Field(ge=1)
+    evidence_digest: Digest
+    policy_digest: Digest
+    expires_at: AwareDatetime
+
+
+Body = DecisionBody | ReceiptBody | RenewalBody
+
+
 class LogEntry(Record):
     """One signed line. ``previous`` is the hex sha256 of the line before it, without its newline."""
 
     sequence: int = Field(ge=1)
     previous: Sha256
     recorded_at: AwareDatetime
-    body: Annotated[DecisionBody | ReceiptBody, Field(discriminator="kind")]
+    body: Annotated[Body, Field(discriminator="kind")]

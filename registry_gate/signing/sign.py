@@ -206,6 +206,8 @@ def _check(
         raise _refuses(f"policy {policy.name!r} ({decision.policy_digest}) is not in the trust file")
     if signer.key not in trust.keys:
         raise _refuses("the signing key is not in the trust file")
+    if terms.issued_at - evidence.observed_at > timedelta(days=policy.evidence_days):
+        raise _refuses(f"the policy allows evidence {policy.evidence_days} days of age")
     validity = terms.expires_at - terms.issued_at
     if not timedelta(0) < validity <= timedelta(days=policy.statement_days):
         raise _refuses(f"the policy allows statements {policy.statement_days} days of validity")
