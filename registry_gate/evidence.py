@@ -260,7 +260,8 @@ class BehaviourMeasurement(Record):
     """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
 
     ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
-    ``per_class`` holds one statistic a class, ``power_note`` says what the test can and cannot see.
+    ``per_class`` holds one statistic a class, ``samples`` one an input, by the kind of input, where the test
+    judges inputs; ``power_note`` says what the test can and cannot see.
     """
 
     test: str
@@ -273,6 +274,7 @@ class BehaviourMeasurement(Record):
     threshold: float | None = None
     suspected_target: int | None = None
     per_class: tuple[float, ...] = ()
+    samples: dict[str, tuple[float, ...]] = {}
     details: dict[str, Scalar] = {}
     seed: int | None = None
     device: str | None = None

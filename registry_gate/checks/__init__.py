@@ -24,6 +24,7 @@ from registry_gate.checks import (
     weight_values,
 )
 from registry_gate.checks.check import Check, Stage
+from registry_gate.finding import Rule
 
 CHECKS: tuple[Check, ...] = (
     repo_name.CHECK,
@@ -47,4 +48,7 @@ CHECKS: tuple[Check, ...] = (
     strip.CHECK,
 )
 
-__all__ = ["CHECKS", "Check", "Stage"]
+RULES: dict[str, Rule] = {rule.id: rule for check in CHECKS for rule in check.rules}
+"""Every rule by its id."""
+
+__all__ = ["CHECKS", "RULES", "Check", "Stage"]

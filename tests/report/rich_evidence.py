@@ -139,7 +139,11 @@ def _behaviour() -> Behaviour:
             statistic=0.41,
             score=0.2,
             threshold=0.5,
-            per_class=(0.4, 0.42, 0.39),
+            samples={
+                "clean": tuple(1.0 + 0.02 * index for index in range(20)),
+                "stamped": tuple(0.3 + 0.05 * index for index in range(20)),
+            },
+            details={"entropy_boundary_bits": 0.9},
             seed=0,
             device="cpu",
         ),
