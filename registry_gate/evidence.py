@@ -8,9 +8,27 @@ from pathlib import Path
 
 from pydantic import Field
 
-from registry_gate.candidate import Candidate, Listing, Sha256, SnapshotFile
+from registry_gate.candidate import Candidate, Listing, SeenFacts, Sha256, SnapshotFile
 from registry_gate.finding import CheckResult, Scalar
 from registry_gate.record import Record
+
+
+class FirstSeen(Record):
+    """What the log knows of a name's first appearance: when, at which entry, and what the hub stated then.
+
+    A fact that the hub did not state at first is the one it stated first.
+    """
+
+    at: datetime
+    sequence: int
+    facts: SeenFacts
+
+
+class History(Record):
+    """First appearances of a model id and of its owner, at one endpoint; None where there was none yet."""
+
+    model: FirstSeen | None = None
+    owner: FirstSeen | None = None
 
 
 class FileFormat(StrEnum):
@@ -297,7 +315,8 @@ class Evidence(Record):
     ``out_of_scope`` names the checks that this examination was never meant to make (``scan`` does not ask
     whether a model converts, a bare file has no hub); evidence with anything out of scope is never signed.
     ``refusals`` are steps of the corridor that refused by themselves (bytes that differ from the listing, a
-    copy plan out of bounds): their ``code`` is the error's.
+    copy plan out of bounds): their ``code`` is the error's. ``history`` is what the log knew beforehand, None
+    where no log was asked.
     """
 
     gate_version: str
@@ -305,6 +324,7 @@ class Evidence(Record):
     candidate: Candidate
     registered_name: str
     out_of_scope: tuple[str, ...] = ()
+    history: History | None = None
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None

@@ -14,7 +14,7 @@ from registry_gate.checks import CHECKS
 from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
-from registry_gate.evidence import Evidence, Facts, FileFormat, Problem
+from registry_gate.evidence import Evidence, Facts, FileFormat, History, Problem
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
@@ -184,14 +184,16 @@ def begin(
     *,
     now: datetime,
     progress: Progress = silent,
+    history: History | None = None,
 ) -> Examination:
-    """The examination before its first step."""
+    """The examination before its first step; ``history`` is what the log knows of the candidate."""
     evidence = Evidence(
         gate_version=version.VERSION,
         observed_at=now,
         candidate=source.candidate,
         registered_name=registered_name(source.candidate.id),
         out_of_scope=tuple(sorted(options.out_of_scope)),
+        history=history,
     )
     return Examination(source, policy, options, workspace, evidence, progress)
 

@@ -30,6 +30,7 @@ from registry_gate.log.entries import (
     LogEntry,
     ReceiptBody,
 )
+from registry_gate.log.first_seen import seen_in
 from registry_gate.release import Receipt
 from registry_gate.signing.dsse import parse_canonical, seal, unseal
 from registry_gate.signing.keys import Signer
@@ -84,6 +85,7 @@ class AdmissionLog:
                 evidence_digest=decision.evidence_digest,
                 manifest_digest=manifest_digest,
                 reasons=tuple(dict.fromkeys(reason.code for reason in decision.reasons)),
+                seen=seen_in(evidence),
             )
         )
 
