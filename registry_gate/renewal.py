@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from pydantic import AwareDatetime
@@ -38,16 +37,17 @@ from registry_gate.publication import (
 )
 from registry_gate.record import Record
 from registry_gate.rejudgement import judge_again
-from registry_gate.release import BOM_FILE, Verified
+from registry_gate.release import Verified
 from registry_gate.settings import DEFAULT_ALIAS, Settings
 from registry_gate.settings import load as load_settings
-from registry_gate.signing.sign import Standing, sign_renewal
-from registry_gate.signing.statements import MODEL_FOLDER
+from registry_gate.signing.sign import sign_renewal
 from registry_gate.signing.trust import effective_trust
 from registry_gate.signing.verify import copy_verified, read_statements
+from registry_gate.signing.verify_statements import VerifiedStatements
 from registry_gate.workspace import open_workspace
 
 RENEWED, NOT_DUE = "renewed", "not-due"
+_FOLDER = "renewed"
 
 
 class Outcome(Record):
@@ -185,7 +185,7 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
     decision = decide(evidence, request.policy, now)
     if decision.verdict is not Verdict.ADMIT:
         raise _refused(verified, decision)
-    standing, root = _copied(publisher, found)
+    standing = _copied(publisher, found)
     expires_at = terms_of(request.policy, 1, now).expires_at
     sequence = publisher.log.append(
         RenewalBody(
@@ -208,14 +208,14 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
             terms=terms_of(request.policy, sequence, now),
             signer=publisher.signer,
             trust=publisher.trust,
-            destination=root,
+            destination=publisher.workspace / _FOLDER,
         )
     return publisher.register(release, now)
 
 
-def _copied(publisher: Publisher, found: Found) -> tuple[Standing, Path]:
+def _copied(publisher: Publisher, found: Found) -> VerifiedStatements:
     """A private copy of the stored files, every byte verified, without the statements that run out."""
-    root, uri = publisher.workspace / "renewed", publisher.registry.uri
+    root, uri = publisher.workspace / _FOLDER, publisher.registry.uri
     with stored_release(found.version.source_uri, uri, publisher.workspace) as source:
         said = read_statements(source, publisher.trust, expect_name=found.verified.name)
         if said.verified != found.verified:
@@ -225,7 +225,7 @@ def _copied(publisher: Publisher, found: Found) -> tuple[Standing, Path]:
         copy_verified(source, said, root, publisher.progress)
     shutil.rmtree(root / "attestations")
     publisher.step("staged")
-    return Standing(said.manifest, (root / MODEL_FOLDER / BOM_FILE).read_bytes()), root
+    return said
 
 
 def _refused(verified: Verified, decision: Decision) -> Refused:

@@ -50,7 +50,7 @@ def statements(gate: SampleGate, tmp_path_factory: pytest.TempPathFactory) -> li
         decide(evidence, gate.policy, issued),
         gate.policy,
         terms=Terms(sequence=1, issued_at=issued, expires_at=issued + timedelta(days=30)),
-        signer=gate.signer,
+        signer=gate.authority,
         trust=gate.trust,
         destination=folder / "release",
     )
