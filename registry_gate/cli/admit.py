@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry_gate.cli.show import ReportFormat, check_output, colour_wanted, emit, progress_bars
-from registry_gate.report.document import Report
+
+if TYPE_CHECKING:
+    from registry_gate.report.document import Report
 
 
 class Signing(StrEnum):

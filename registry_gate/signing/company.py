@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from registry_gate.errors import FetchError, UsageError
 from registry_gate.settings import SigningSettings
-from registry_gate.signing.key_files import read_private_key
+from registry_gate.signing.private_keys import read_private_key
 from registry_gate.signing.seal import CertificateSealer, Stamp
 
 if TYPE_CHECKING:

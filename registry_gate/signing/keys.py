@@ -14,7 +14,7 @@ from registry_gate.candidate import Sha256
 from registry_gate.errors import UsageError
 from registry_gate.record import Record
 from registry_gate.settings import Settings
-from registry_gate.signing.key_files import (
+from registry_gate.signing.private_keys import (
     bad_key,
     check_private,
     new_key,
