@@ -309,6 +309,27 @@ class Behaviour(Record):
     seconds: float = 0.0
 
 
+class PublisherSignature(Record):
+    """What the confined reader states of one signature file that came with a model.
+
+    ``status`` is ``signed`` (by ``publisher``, the policy's name for it; ``proven_by`` is the digest of that
+    entry of the policy), ``stranger`` (by someone the policy does not expect), ``invalid``, or ``none`` (no
+    Model Signing bundle). ``files`` are (name, sha256) as signed, ``ignored`` the paths the signer left out;
+    ``code`` says what is wrong.
+    """
+
+    path: str
+    status: str
+    publisher: str | None = None
+    proven_by: str | None = None
+    method: str | None = None
+    signer: str | None = None
+    files: tuple[tuple[str, Sha256], ...] = ()
+    ignored: tuple[str, ...] = ()
+    code: str = ""
+    detail: str = ""
+
+
 class Evidence(Record):
     """The record of one admission: everything the checks and ``decide`` may look at.
 
@@ -328,6 +349,7 @@ class Evidence(Record):
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None
+    signatures: tuple[PublisherSignature, ...] | None = None
     facts: Facts | None = None
     weight_set: WeightSet | None = None
     staged: Staged | None = None

@@ -18,6 +18,7 @@ from registry_gate.evidence import Evidence, Facts, FileFormat, History, Problem
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
+from registry_gate.intake.signatures import examine_signatures
 from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.sources import Source
@@ -70,6 +71,13 @@ class Examination:
                 listing, self.workspace / "snapshot", self.policy, self.progress
             )
             self._record(snapshot=self.snapshot.files)
+
+    def prove(self) -> None:
+        """Snapshot -> what the publisher's signatures in it say, if there are any."""
+        if self.snapshot is not None and not self.options.bare_file:
+            candidate, seen = self.evidence.candidate, self.evidence.observed_at
+            signatures = examine_signatures(self.snapshot, candidate, self.policy, seen)
+            self._record(signatures=signatures)
 
     def read(self) -> None:
         """Snapshot -> Facts, and the one set of weights that a Release would carry."""
@@ -202,7 +210,7 @@ def resume(walk: Examination) -> Examination:
     """Everything after the listing."""
     corridor: tuple[tuple[Stage, tuple[tuple[str, Callable[[], None]], ...]], ...] = (
         (Stage.METADATA, ()),
-        (Stage.FILES, (("fetch", walk.fetch), ("read", walk.read))),
+        (Stage.FILES, (("fetch", walk.fetch), ("prove", walk.prove), ("read", walk.read))),
         (Stage.TENSORS, (("convert", walk.convert),)),
         (Stage.BEHAVIOUR, (("behaviour", walk.behave),)),
     )

@@ -30,6 +30,7 @@ _NOT_LOADED = re.compile(
     r"|.*\.index\.json|\..*"
 )
 _TRAINING_STATE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)[^/]*\.(bin|pt|pth)")
+_SIGNATURE = re.compile(r"\.(sig|sigstore|sigstore\.json)$", re.IGNORECASE)
 _ADAPTER = re.compile(r"(.*/)?adapter_(config\.json|model\..*)")
 
 
@@ -74,6 +75,7 @@ def reason_left(file: FileFacts, policy: Policy, *, in_use: bool = False) -> str
         (_ADAPTER.fullmatch(file.path) is not None, "an adapter, which was not examined with its base model"),
         (_TRAINING_STATE.search(file.path) is not None, "training state, which no model needs"),
         (file.path.casefold() == BOM_FILE, "a Release has its own bill of materials, written by the gate"),
+        (_SIGNATURE.search(file.path) is not None, "a signature over the source's files, not the Release's"),
         (_NOT_LOADED.fullmatch(file.path.rpartition("/")[2]) is not None, "not needed to load the model"),
     ):
         if applies:
