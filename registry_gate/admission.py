@@ -96,7 +96,7 @@ def admit(
         changes = _changes(publisher, walk, settings)
         sequence = publisher.record(walk.evidence, decision)
         folder = archive.folder_of(settings, sequence, name)
-        archive.file_away(folder, walk.evidence, decision)
+        archive.file_away(folder, walk.evidence, decision, policy)
         step("decided")
         published = None
         if decision.verdict is Verdict.ADMIT:

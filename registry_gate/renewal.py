@@ -197,7 +197,9 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
             expires_at=expires_at,
         )
     ).sequence
-    archive.file_away(archive.folder_of(request.settings, sequence, verified.name), evidence, decision)
+    archive.file_away(
+        archive.folder_of(request.settings, sequence, verified.name), evidence, decision, request.policy
+    )
     publisher.step("decided")
     with publisher.timed("sign"):
         release = sign_renewal(

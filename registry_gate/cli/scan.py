@@ -19,7 +19,7 @@ from registry_gate.cli.admit import (
     Token,
     show,
 )
-from registry_gate.cli.explain import explain
+from registry_gate.cli.explain_pickle import explain_pickle as explain
 from registry_gate.cli.show import ReportFormat, check_output, progress_bars
 
 
