@@ -30,8 +30,9 @@ from registry_gate.release import Receipt, Release, Terms, Verified
 from registry_gate.settings import DEFAULT_ALIAS, Settings
 from registry_gate.signer.passphrase import read_passphrase
 from registry_gate.signer.process import SignerProcess
-from registry_gate.signing.keys import init_keys, is_encrypted, load_log_signer, public_half
+from registry_gate.signing.keys import init_keys, load_log_signer, private_key_path, public_half
 from registry_gate.signing.order import ReleaseSigner
+from registry_gate.signing.private_keys import is_encrypted
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, effective_trust
 from registry_gate.signing.verify import check_files, read_statements, verify_release
@@ -337,7 +338,7 @@ def _open_signer(settings: Settings, trust: Trust) -> SignerProcess:
         key = public_half(settings)
         if key not in trust.keys:
             raise _not_trusted(settings, "signing", key.key_id)
-        if not is_encrypted(settings):
+        if not is_encrypted(private_key_path(settings)):
             return SignerProcess(settings)
     elif not (trust.identities if signing.sign_with == "sigstore" else trust.certificates):
         raise UsageError(
@@ -346,7 +347,13 @@ def _open_signer(settings: Settings, trust: Trust) -> SignerProcess:
             why="whatever was signed would be refused at load time",
             todo="add it with `registry-gate keys trust-identity` or `registry-gate keys trust-certificate`",
         )
-    return SignerProcess(settings, read_passphrase(signing, ask="passphrase of the signing key: "))
+    if signing.sign_with == "sigstore":
+        return SignerProcess(settings)  # its token is fetched when it signs: it lives for minutes
+    asked = signing.certificate_key if signing.sign_with == "certificate" else private_key_path(settings)
+    prompt = "passphrase of the signing key: " if asked and is_encrypted(asked) else None
+    signer = SignerProcess(settings, read_passphrase(signing, ask=prompt))
+    signer.check()
+    return signer
 
 
 def _not_trusted(settings: Settings, kind: str, key_id: str) -> UsageError:

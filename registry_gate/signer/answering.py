@@ -19,8 +19,11 @@ def answer(data: bytes) -> bytes:
     """Carry out one request; every refusal is an answer, and whatever else goes wrong ends the process."""
     try:
         request = _read(data)
-        trust = _trust(request.settings)
-        signed = Authority(_sealer(request), trust).carry_out(request.order)
+        authority = Authority(_sealer(request), _trust(request.settings))
+        if request.order is None:
+            authority.sealer.check(authority.trust)
+            return Answer().canonical()
+        signed = authority.carry_out(request.order)
     except Error as error:
         return Answer(refusal=refusal_of(error)).canonical()
     return Answer(signed=signed).canonical()

@@ -19,6 +19,7 @@ from registry_gate.signing.order import Order, Signed
 
 _LOCAL = "registry_gate.signer.local_child"
 _ONLINE = "registry_gate.signer.online_child"
+_CERTIFICATE_FILES = ("certificate", "certificate_chain", "certificate_key")
 _SECONDS = 120
 _MEMORY_MB = 2048
 # What reaching a service takes, and the names by which CI systems hand out identity tokens.
@@ -46,6 +47,21 @@ class SignerProcess:
             UsageError: what opening key, certificate, token or trust file raises.
             ToolError: ``signer-failed``, ``signer-answer``, ``no-sandbox``.
         """
+        answer = self._ask(order)
+        if answer.signed is None:
+            raise _failed("its answer is empty")
+        return answer.signed
+
+    def check(self) -> None:
+        """Ask the signer whether it could sign: its key opens, and the trust file accepts it.
+
+        Raises:
+            Refused: ``signer-refuses``.
+            UsageError, ToolError: as for :meth:`carry_out`.
+        """
+        self._ask(None)
+
+    def _ask(self, order: Order | None) -> Answer:
         settings = _resolved(self.settings)
         request = Request(settings=settings, order=order, passphrase=self.passphrase).canonical()
         if len(request) > MAX_REQUEST:
@@ -57,15 +73,16 @@ class SignerProcess:
             raise _failed("its answer is not one") from error
         if answer.refusal is not None:
             raise answer.refusal.error()
-        if answer.signed is None:
-            raise _failed("its answer is empty")
-        return answer.signed
+        return answer
 
 
 def _resolved(settings: Settings) -> Settings:
     """The same places by the paths under which they are shown to a confined child."""
     names = ("home", "trust", "administrator_trust")
-    return settings.model_copy(update={name: Path(getattr(settings, name)).resolve() for name in names})
+    places: dict[str, object] = {name: Path(getattr(settings, name)).resolve() for name in names}
+    named = {name: getattr(settings.signing, name) for name in _CERTIFICATE_FILES}
+    files = {name: path.resolve() for name, path in named.items() if path is not None}
+    return settings.model_copy(update=places | {"signing": settings.signing.model_copy(update=files)})
 
 
 def _confined(request: bytes, settings: Settings) -> bytes:

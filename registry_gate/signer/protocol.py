@@ -20,10 +20,13 @@ _FAMILY: dict[str, type[Error]] = {
 
 
 class Request(Record):
-    """An order and where the signer finds its own key and trust file. ``passphrase`` is text, or None."""
+    """An order and where the signer finds its own key and trust file.
+
+    ``order`` None only asks whether the signer could sign. ``passphrase`` is text, or None.
+    """
 
     settings: Settings
-    order: Order
+    order: Order | None
     passphrase: str | None = Field(default=None, repr=False, max_length=4096)
 
 
@@ -42,7 +45,7 @@ class Refusal(Record):
 
 
 class Answer(Record):
-    """What came of an order: exactly one of the two."""
+    """What came of an order: one of the two, or neither where nothing was ordered and all is well."""
 
     signed: Signed | None = None
     refusal: Refusal | None = None

@@ -171,14 +171,6 @@ def private_key_path(settings: Settings) -> Path:
     return settings.keys / _PRIVATE
 
 
-def is_encrypted(settings: Settings) -> bool:
-    """Whether the signing key asks for a passphrase; False where there is none."""
-    try:
-        return b"ENCRYPTED PRIVATE KEY" in (settings.keys / _PRIVATE).read_bytes()
-    except OSError:
-        return False
-
-
 def public_half(settings: Settings) -> TrustedKey:
     """The signing key's public half, from the file beside it: the private one stays where it is.
 

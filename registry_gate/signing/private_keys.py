@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 
 _MAX_KEY_BYTES = 64 * 1024
+_HEADER_BYTES = 54  # "BEGIN EC PRIVATE KEY", then "Proc-Type: 4,ENCRYPTED"; in PKCS#8 names of algorithms
 
 
 def read_private_key(path: Path, passphrase: bytes | None) -> EllipticCurvePrivateKey:
@@ -50,6 +51,18 @@ def read_private_key(path: Path, passphrase: bytes | None) -> EllipticCurvePriva
             raise UsageError("wrong-passphrase", f"the passphrase does not open {path}") from error
         raise bad_key(path, error) from error
     return key
+
+
+def is_encrypted(path: Path) -> bool:
+    """Whether a key file asks for a passphrase; False where there is none to read.
+
+    Only the header is read, so that whoever asks does not hold the key afterwards.
+    """
+    try:
+        with path.open("rb", buffering=0) as file:
+            return b"ENCRYPTED" in file.read(_HEADER_BYTES)
+    except OSError:
+        return False
 
 
 def bad_key(path: Path, error: Exception) -> UsageError:

@@ -65,7 +65,7 @@ def authority(name: str, issuer: Issued | None = None) -> Issued:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, key, issuer, (-3650, 3650))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(authority=True), critical=True)
+    builder = builder.add_extension(key_usage(authority=True), critical=True)
     return Issued(builder.sign((issuer.key if issuer else key), hashes.SHA256()), key)
 
 
@@ -81,7 +81,7 @@ def signing_leaf(
     names = x509.SubjectAlternativeName([x509.UniformResourceIdentifier("urn:acme:model-gate")])
     builder = _builder("model gate", key, issuer, days).add_extension(names, critical=False)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-    builder = builder.add_extension(_usage(authority=False), critical=True)
+    builder = builder.add_extension(key_usage(authority=False), critical=True)
     builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=critical)
     return Issued(builder.sign(issuer.key, hashes.SHA256()), key)
 
@@ -105,7 +105,8 @@ def _builder(
     )
 
 
-def _usage(*, authority: bool) -> x509.KeyUsage:
+def key_usage(*, authority: bool) -> x509.KeyUsage:
+    """What an authority's key, or a signer's, may be used for."""
     return x509.KeyUsage(
         digital_signature=not authority,
         key_cert_sign=authority,

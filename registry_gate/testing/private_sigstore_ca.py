@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from registry_gate.testing.company_pki import Issued, authority
+from registry_gate.testing.company_pki import Issued, authority, key_usage
 
 _ISSUER_V1 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.1")
 _ISSUER_V2 = x509.ObjectIdentifier("1.3.6.1.4.1.57264.1.8")
@@ -80,7 +80,7 @@ class CertificateAuthority:
             .not_valid_before(now + self.valid[0])
             .not_valid_after(now + self.valid[1])
             .add_extension(x509.SubjectAlternativeName([_name(identity)]), critical=True)
-            .add_extension(_may_sign(), critical=True)
+            .add_extension(key_usage(authority=False), critical=True)
             .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING]), critical=False)
             .add_extension(
                 x509.AuthorityKeyIdentifier.from_issuer_public_key(self.root.key.public_key()), critical=False
@@ -114,20 +114,6 @@ def _name(identity: str) -> x509.GeneralName:
     if "://" in identity:
         return x509.UniformResourceIdentifier(identity)
     return x509.RFC822Name(identity)
-
-
-def _may_sign() -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=True,
-        key_cert_sign=False,
-        crl_sign=False,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
 
 
 def _pem(certificate: x509.Certificate) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import random
+import re
 import socket
 import subprocess
 import sys
@@ -225,6 +227,33 @@ def test_whitespace_and_other_spellings_of_a_bundle_are_refused(
     for text in (json.dumps(bundle), json.dumps(bundle, indent=1), json.dumps(bundle, ensure_ascii=False)):
         path.write_bytes(text.encode())
         assert refused(copy, signed[1].trust) == "bad-bundle"
+
+
+LABELS = {"keyId", "envelope", "signedTimestamp"}
+"""Fields in which a few characters prove nothing (docs/signing.md); in all others every character counts."""
+
+
+def field_at(bundle: bytes, position: int) -> str:
+    names: list[bytes] = re.findall(rb'"([A-Za-z0-9]+)":', bundle[:position])
+    return names[-1].decode() if names else ""
+
+
+@pytest.mark.parametrize("name", ["attestations/model.sig", "attestations/statements.jsonl"])
+def test_a_changed_character_of_a_keyless_bundle_is_refused(
+    name: str, copy: Path, signed: tuple[Path, SampleGate]
+) -> None:
+    path = copy / name
+    whole = path.read_bytes()
+    chosen = random.Random(name)
+    for position in chosen.sample(range(len(whole)), 60):
+        changed = bytearray(whole)
+        changed[position] ^= 1 << chosen.randrange(7)
+        path.write_bytes(changed)
+        try:
+            verify_release(copy, signed[1].trust)
+        except VerificationError:
+            continue
+        assert field_at(whole, position) in LABELS
 
 
 def signing_fails(gate: SampleGate, folder: Path) -> Error:

@@ -177,3 +177,17 @@ def test_the_confined_signer_sees_no_other_file_of_the_user(own_gate: SampleGate
     assert said.signed is None
     assert said.refusal is not None
     assert said.refusal.code in ("bad-trust", "no-trust")
+
+
+def test_whether_it_could_sign_is_asked_before_anything_is_fetched(gate: SampleGate, tmp_path: Path) -> None:
+    settings = gate.settings.model_copy(
+        update={"home": tmp_path / "asked", "trust": tmp_path / "asked/trust.json"}
+    )
+    init_keys(settings, (gate.policy.digest(),), PASSPHRASE.encode())
+    SignerProcess(settings, PASSPHRASE).check()
+    with pytest.raises(Error) as caught:
+        SignerProcess(settings, "wrong horse battery staple").check()
+    assert caught.value.code == "wrong-passphrase"
+    save_trust(settings.trust, gate.trust)
+    with pytest.raises(Refused):
+        SignerProcess(settings, PASSPHRASE).check()
