@@ -8,9 +8,27 @@ from pathlib import Path
 
 from pydantic import Field
 
-from registry_gate.candidate import Candidate, Listing, Sha256, SnapshotFile
+from registry_gate.candidate import Candidate, Listing, SeenFacts, Sha256, SnapshotFile
 from registry_gate.finding import CheckResult, Scalar
 from registry_gate.record import Record
+
+
+class FirstSeen(Record):
+    """What the log knows of a name's first appearance: when, at which entry, and what the hub stated then.
+
+    A fact that the hub did not state at first is the one it stated first.
+    """
+
+    at: datetime
+    sequence: int
+    facts: SeenFacts
+
+
+class History(Record):
+    """First appearances of a model id and of its owner, at one endpoint; None where there was none yet."""
+
+    model: FirstSeen | None = None
+    owner: FirstSeen | None = None
 
 
 class FileFormat(StrEnum):
@@ -260,7 +278,8 @@ class BehaviourMeasurement(Record):
     """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
 
     ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
-    ``per_class`` holds one statistic a class, ``power_note`` says what the test can and cannot see.
+    ``per_class`` holds one statistic a class, ``samples`` one an input, by the kind of input, where the test
+    judges inputs; ``power_note`` says what the test can and cannot see.
     """
 
     test: str
@@ -273,6 +292,7 @@ class BehaviourMeasurement(Record):
     threshold: float | None = None
     suspected_target: int | None = None
     per_class: tuple[float, ...] = ()
+    samples: dict[str, tuple[float, ...]] = {}
     details: dict[str, Scalar] = {}
     seed: int | None = None
     device: str | None = None
@@ -289,13 +309,35 @@ class Behaviour(Record):
     seconds: float = 0.0
 
 
+class PublisherSignature(Record):
+    """What the confined reader states of one signature file that came with a model.
+
+    ``status`` is ``signed`` (by ``publisher``, the policy's name for it; ``proven_by`` is the digest of that
+    entry of the policy), ``stranger`` (by someone the policy does not expect), ``invalid``, or ``none`` (no
+    Model Signing bundle). ``files`` are (name, sha256) as signed, ``ignored`` the paths the signer left out;
+    ``code`` says what is wrong.
+    """
+
+    path: str
+    status: str
+    publisher: str | None = None
+    proven_by: str | None = None
+    method: str | None = None
+    signer: str | None = None
+    files: tuple[tuple[str, Sha256], ...] = ()
+    ignored: tuple[str, ...] = ()
+    code: str = ""
+    detail: str = ""
+
+
 class Evidence(Record):
     """The record of one admission: everything the checks and ``decide`` may look at.
 
     ``out_of_scope`` names the checks that this examination was never meant to make (``scan`` does not ask
     whether a model converts, a bare file has no hub); evidence with anything out of scope is never signed.
     ``refusals`` are steps of the corridor that refused by themselves (bytes that differ from the listing, a
-    copy plan out of bounds): their ``code`` is the error's.
+    copy plan out of bounds): their ``code`` is the error's. ``history`` is what the log knew beforehand, None
+    where no log was asked.
     """
 
     gate_version: str
@@ -303,9 +345,11 @@ class Evidence(Record):
     candidate: Candidate
     registered_name: str
     out_of_scope: tuple[str, ...] = ()
+    history: History | None = None
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None
+    signatures: tuple[PublisherSignature, ...] | None = None
     facts: Facts | None = None
     weight_set: WeightSet | None = None
     staged: Staged | None = None

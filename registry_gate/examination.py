@@ -15,10 +15,11 @@ from registry_gate.checks import CHECKS
 from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
-from registry_gate.evidence import Evidence, Facts, FileFormat, Problem
+from registry_gate.evidence import Evidence, Facts, FileFormat, History, Problem
 from registry_gate.examine.behaviour import examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
+from registry_gate.intake.signatures import examine_signatures
 from registry_gate.leftovers import FETCHED, STAGED
 from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress, silent
@@ -73,6 +74,13 @@ class Examination:
             )
             shutil.rmtree(self.workspace / FETCHED, ignore_errors=True)  # of another commit
             self._record(snapshot=self.snapshot.files)
+
+    def prove(self) -> None:
+        """Snapshot -> what the publisher's signatures in it say, if there are any."""
+        if self.snapshot is not None and not self.options.bare_file:
+            candidate, seen = self.evidence.candidate, self.evidence.observed_at
+            signatures = examine_signatures(self.snapshot, candidate, self.policy, seen)
+            self._record(signatures=signatures)
 
     def read(self) -> None:
         """Snapshot -> Facts, and the one set of weights that a Release would carry."""
@@ -188,14 +196,16 @@ def begin(
     *,
     now: datetime,
     progress: Progress = silent,
+    history: History | None = None,
 ) -> Examination:
-    """The examination before its first step."""
+    """The examination before its first step; ``history`` is what the log knows of the candidate."""
     evidence = Evidence(
         gate_version=version.VERSION,
         observed_at=now,
         candidate=source.candidate,
         registered_name=registered_name(source.candidate.id),
         out_of_scope=tuple(sorted(options.out_of_scope)),
+        history=history,
     )
     return Examination(source, policy, options, workspace, evidence, progress)
 
@@ -204,7 +214,7 @@ def resume(walk: Examination) -> Examination:
     """Everything after the listing."""
     corridor: tuple[tuple[Stage, tuple[tuple[str, Callable[[], None]], ...]], ...] = (
         (Stage.METADATA, ()),
-        (Stage.FILES, (("fetch", walk.fetch), ("read", walk.read))),
+        (Stage.FILES, (("fetch", walk.fetch), ("prove", walk.prove), ("read", walk.read))),
         (Stage.TENSORS, (("convert", walk.convert),)),
         (Stage.BEHAVIOUR, (("behaviour", walk.behave),)),
     )

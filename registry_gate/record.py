@@ -15,6 +15,12 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
+def readable_json(value: Any) -> bytes:
+    """Serialise a JSON value to one byte sequence that people can read: sorted, indented, ASCII, no NaN."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
 class Record(BaseModel):
     """A frozen value: unknown fields are refused, NaN and infinities too."""
 

@@ -8,6 +8,7 @@ from registry_gate.checks import (
     custom_code,
     file_formats,
     final_rows,
+    first_seen,
     hub_scan,
     licence,
     listing,
@@ -17,6 +18,7 @@ from registry_gate.checks import (
     pickle_program,
     pickle_scanner,
     provenance,
+    publisher_signature,
     repo_name,
     source_bytes,
     strip,
@@ -24,14 +26,17 @@ from registry_gate.checks import (
     weight_values,
 )
 from registry_gate.checks.check import Check, Stage
+from registry_gate.finding import Rule
 
 CHECKS: tuple[Check, ...] = (
     repo_name.CHECK,
     listing.CHECK,
     provenance.CHECK,
+    first_seen.CHECK,
     licence.CHECK,
     hub_scan.CHECK,
     source_bytes.CHECK,
+    publisher_signature.CHECK,
     file_formats.CHECK,
     pickle_program.CHECK,
     pickle_scanner.CHECK,
@@ -47,4 +52,7 @@ CHECKS: tuple[Check, ...] = (
     strip.CHECK,
 )
 
-__all__ = ["CHECKS", "Check", "Stage"]
+RULES: dict[str, Rule] = {rule.id: rule for check in CHECKS for rule in check.rules}
+"""Every rule by its id."""
+
+__all__ = ["CHECKS", "RULES", "Check", "Stage"]

@@ -124,7 +124,7 @@ def measure_strip(
     layer = _Layer(classifier, probe.images[order[half:]].to(classifier.device), draws, report)
     inputs = ProbeData(probe.images[order[:half]], probe.labels[order[:half]])
     boundary = strip.fit_boundary(layer.over(inputs.images[::2]).entropies, plan.false_rejection_rate)
-    probed = strip.flagged_share(layer.over(inputs.images[1::2]).entropies, boundary)
+    probed = layer.over(inputs.images[1::2]).entropies
     stamped = _over_stamped(layer, inputs, found, found.target)
     own = _over_stamped(layer, inputs, found, _median_class(found))
     return _strip_measurement(found.target, classifier.note, boundary, probed, (stamped, own))
@@ -145,32 +145,38 @@ def _strip_measurement(
     target: int,
     note: str,
     boundary: strip.Boundary,
-    probed: float,
+    probed: tuple[float, ...],
     overlaid: tuple[strip.Overlaid, strip.Overlaid],
 ) -> BehaviourMeasurement:
     stamped, own = overlaid
     share = strip.flagged_share(stamped.entropies, boundary)
+    flagged = strip.flagged_share(probed, boundary)
     survives = own.kept_share or 0.0
     return BehaviourMeasurement(
         test="strip",
         version=VERSION,
         status="measured",
         reason=note,
-        statistic=max(share, probed),
-        score=max(share, probed),
+        statistic=max(share, flagged),
+        score=max(share, flagged),
         suspected_target=target,
+        samples={"clean": _rounded(probed), "stamped": _rounded(stamped.entropies)},
         details={
             "overlays": strip.OVERLAYS,
             "entropy_boundary_bits": round(boundary.threshold, 4),
             "clean_entropy_mean_bits": round(boundary.mean, 4),
             "clean_entropy_std_bits": round(boundary.std, 4),
-            "flagged_share_of_probe_images": round(probed, 4),
+            "flagged_share_of_probe_images": round(flagged, 4),
             "flagged_share_of_stamped_images": round(share, 4),
             "pattern_survives_overlay": round(stamped.kept_share or 0.0, 4),
             "own_trigger_survives_overlay": round(survives, 4),
         },
         power_note=_strip_power(survives, boundary),
     )
+
+
+def _rounded(values: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(round(value, 4) for value in values)
 
 
 def _strip_power(survives: float, boundary: strip.Boundary) -> str:

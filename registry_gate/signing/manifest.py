@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from hashlib import sha256
 from itertools import pairwise
 
@@ -19,13 +20,13 @@ _OF_NOTHING = sha256().hexdigest()
 _IGNORED_BY_TOOLS = frozenset({".git", ".github", ".gitattributes", ".gitignore"})
 
 
-def manifest_of(staged: Staged) -> Manifest:
-    """The manifest of the staged files, checked.
+def manifest_of(staged: Staged, written: Mapping[str, bytes]) -> Manifest:
+    """The manifest of the staged files and of what the gate itself writes beside them, checked.
 
     Raises:
         VerificationError: ``bad-manifest``.
     """
-    files = (
+    files = [
         ManifestFile(
             name=file.name,
             size=file.size,
@@ -35,8 +36,15 @@ def manifest_of(staged: Staged) -> Manifest:
             chunks=file.chunks,
         )
         for file in staged.files
-    )
+    ]
+    files += [_written(name, data) for name, data in written.items()]
     return check_manifest(Manifest(files=tuple(sorted(files, key=lambda file: file.name))))
+
+
+def _written(name: str, data: bytes) -> ManifestFile:
+    """A file small enough to be one chunk."""
+    digest = sha256(data).hexdigest()
+    return ManifestFile(name=name, size=len(data), sha256=digest, chunk_size=len(data), chunks=(digest,))
 
 
 def check_manifest(manifest: Manifest) -> Manifest:

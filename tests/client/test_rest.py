@@ -16,6 +16,7 @@ import pytest
 
 from registry_gate import errors, load_verified, verify
 from registry_gate.client.rest import RestRegistry
+from registry_gate.release import BOM_FILE
 from registry_gate.testing.sample_release import FILES, SampleGate, SampleStore, sample_gate
 from tests.client.mlflow_server import Server, free_port
 
@@ -38,6 +39,7 @@ def test_an_admitted_model_is_loaded_from_a_server(served: SampleStore, tmp_path
         assert verify(ref).id == "acme/served"
     model = load_verified("acme/served", into="directory")
     found = {str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert found.pop(BOM_FILE)
     assert found == names
 
 
