@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_gate.client.find import release_source
-from registry_gate.client.reference import parse
+from registry_gate.client.reference import Reference, parse
 from registry_gate.errors import FetchError, ToolError
 from registry_gate.progress import Progress, silent
 
 if TYPE_CHECKING:
     from registry_gate.release import Verified
+    from registry_gate.signing.folder import ReleaseSource
     from registry_gate.signing.trust import Trust
+    from registry_gate.signing.verify_statements import VerifiedStatements
 
 
 @dataclass(frozen=True)
@@ -43,14 +45,14 @@ def verify_where_it_lies(
     """Verify without keeping a copy; see ``client.load.verify``."""
     from registry_gate import settings as settings_module
     from registry_gate.signing.trust import effective_trust
-    from registry_gate.signing.verify import check_files, read_statements
+    from registry_gate.signing.verify import check_files
 
     settings = settings_module.load(registry_uri=registry_uri)
     accepted = effective_trust(settings, trust)
     reference = parse(ref, settings_module.DEFAULT_ALIAS)
     try:
         with release_source(reference, settings) as source:
-            found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
+            found = _read(source, accepted, reference)
             check_files(source, found.manifest, progress)
             return found.verified
     except OSError as error:
@@ -71,14 +73,14 @@ def copy_to(
     """
     from registry_gate import settings as settings_module
     from registry_gate.signing.trust import effective_trust
-    from registry_gate.signing.verify import copy_verified, read_statements
+    from registry_gate.signing.verify import copy_verified
 
     settings = settings_module.load(registry_uri=registry_uri)
     accepted = effective_trust(settings, trust)
     reference = parse(ref, settings_module.DEFAULT_ALIAS)
     try:
         with release_source(reference, settings) as source:
-            found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
+            found = _read(source, accepted, reference)
             copy_verified(source, found, destination, progress)
     except OSError as error:
         remove(destination)
@@ -87,6 +89,17 @@ def copy_to(
         remove(destination)
         raise
     return PrivateCopy(destination, found.verified)
+
+
+def _read(source: ReleaseSource, accepted: Trust, reference: Reference) -> VerifiedStatements:
+    """The verified statements; where a digest was asked for, of that manifest and no other."""
+    from registry_gate.signing.refusal import refusal
+    from registry_gate.signing.verify import read_statements
+
+    found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
+    if reference.manifest not in (None, found.verified.manifest_digest):
+        raise refusal("manifest-differs", f"what is there has the manifest {found.verified.manifest_digest}")
+    return found
 
 
 @contextmanager
