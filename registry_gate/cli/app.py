@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, keys, name, pull, scan, triage, verify
+from registry_gate.cli import admit, drift, export_admitted, keys, name, pull, scan, serving_audit, triage, verify
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
@@ -40,6 +40,9 @@ app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
 app.command("name", epilog=_EPILOG)(name.name)
+app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
+app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
+app.command("drift", epilog=_EPILOG)(drift.drift)
 app.add_typer(keys.app, name="keys")
 
 
