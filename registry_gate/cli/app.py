@@ -43,6 +43,7 @@ app.command("name", epilog=_EPILOG)(name.name)
 app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
 app.command("drift", epilog=_EPILOG)(drift.drift)
+app.command("predictions", epilog=_EPILOG)(drift.predictions)
 app.add_typer(keys.app, name="keys")
 
 
