@@ -13,7 +13,18 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, drift, export_admitted, keys, name, pull, scan, serving_audit, triage, verify
+from registry_gate.cli import (
+    admit,
+    drift,
+    export_admitted,
+    keys,
+    name,
+    pull,
+    scan,
+    serving_audit,
+    triage,
+    verify,
+)
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 

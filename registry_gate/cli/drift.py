@@ -16,7 +16,10 @@ if TYPE_CHECKING:
     from registry_gate.runtime.drift import Drift
 
 PredictionLogFile = Annotated[
-    Path, typer.Argument(metavar="LOG", help="The .jsonl that is written to; rotated files beside it are read too.")
+    Path,
+    typer.Argument(
+        metavar="LOG", help="The .jsonl that is written to; rotated files beside it are read too."
+    ),
 ]
 
 
@@ -36,9 +39,9 @@ def drift(
 ) -> int:
     """Compare what a model answers now with what it answered when all was well.
 
-    A backdoor that is being used shows as a class that surges; an honest change of what people ask shows as well,
-    so a finding is a reason to look (`registry-gate predictions LOG --label X`), not a verdict. Exit status 2 where
-    something changed, 1 where too little is there to tell.
+    A backdoor that is being used shows as a class that surges; an honest change of what people ask shows as
+    well, so a finding is a reason to look (`registry-gate predictions LOG --label X`), not a verdict. Exit
+    status 2 where something changed, 1 where too little is there to tell.
     """
     from registry_gate.errors import UsageError
     from registry_gate.runtime.drift import baseline_of, measure, read_baseline
@@ -54,16 +57,19 @@ def drift(
         return 0
     measured = measure(reading, read_baseline(baseline or Path()), window)
     said = {**measured.model_dump(mode="json"), "unreadable": reading.unreadable}
-    emit(json.dumps(said, indent=2) + "\n" if format_ is Format.JSON else _text(measured, reading.unreadable), output)
+    emit(
+        json.dumps(said, indent=2) + "\n" if format_ is Format.JSON else _text(measured, reading.unreadable),
+        output,
+    )
     return 2 if measured.findings else 0
 
 
 def _text(measured: Drift, unreadable: int) -> str:
     from registry_gate.report.escape import for_terminal
 
+    numbers = f"chi-square {measured.chi_square:.1f}, p {measured.p_value:.2g}, PSI {measured.psi:.3f}"
     lines = [
-        f"{measured.predictions} predictions; chi-square {measured.chi_square:.1f}, p {measured.p_value:.2g}, "
-        f"PSI {measured.psi:.3f}",
+        f"{measured.predictions} predictions; {numbers}",
         f"{measured.unlabelled} name no class, {unreadable} lines are unreadable",
         *(f"{item.severity.value}: {item.rule}: {item.message}" for item in measured.findings),
     ]
@@ -83,7 +89,8 @@ def predictions(
 ) -> int:
     """Search a prediction log: which inputs led to this class, when was this input asked?
 
-    Prints the lines found as JSON. Exit status 2 where something matched, as for every search of ours that finds.
+    Prints the lines found as JSON. Exit status 2 where something matched, as for every search of ours that
+    finds.
     """
     from itertools import islice
 

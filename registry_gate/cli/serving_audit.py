@@ -37,16 +37,16 @@ def serving_audit(
     least: Annotated[
         Severity, typer.Option("--least", help="Leave findings below this severity out.")
     ] = Severity.INFO,
-    format_: Annotated[AuditFormat, typer.Option("--format", help="text, json, or sarif for code scanning.")] = (
-        AuditFormat.TEXT
-    ),
+    format_: Annotated[
+        AuditFormat, typer.Option("--format", help="text, json, or sarif for code scanning.")
+    ] = (AuditFormat.TEXT),
     output: Output = None,
 ) -> int:
     """Look for what the settings of Triton, vLLM, TorchServe and KServe leave open.
 
-    Unbounded batches, inputs and queues, missing authentication, models that can be replaced at run time, code
-    and pickles that come with a model, models that are not pinned. What cannot be told from a file is a finding
-    too. Exit status 2 where anything is found.
+    Unbounded batches, inputs and queues, missing authentication, models that can be replaced at run time,
+    code and pickles that come with a model, models that are not pinned. What cannot be told from a file is a
+    finding too. Exit status 2 where anything is found.
     """
     from registry_gate.enforce.serving import audit_files
 
@@ -71,8 +71,7 @@ def _text(found: Sequence[Finding], files: int) -> str:
     for item in found:
         place = f"{item.location.file}: {item.location.field or 'the file'}"
         lines.append(f"{item.severity.value:<8} {item.rule}  {place}: {item.message}")
-    for rule in dict.fromkeys(item.rule for item in found):
-        lines.append(f"{rule}: {RULES[rule].help}")
+    lines += [f"{rule}: {RULES[rule].help}" for rule in dict.fromkeys(item.rule for item in found)]
     lines.append(f"{len(found)} findings in {files} files" if found else f"nothing found in {files} files")
     return "".join(for_terminal(line, 500) + "\n" for line in lines)
 

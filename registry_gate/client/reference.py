@@ -17,7 +17,7 @@ _MAX_REFERENCE = 4096
 
 @dataclass(frozen=True)
 class Reference:
-    """A folder, or a registered name with an alias, a version or the digest of the manifest that it must have.
+    """A folder, or a registered name with an alias, a version, or the digest of its manifest.
 
     ``id`` is there where the source id was given.
     """
@@ -30,7 +30,7 @@ class Reference:
 
 
 def parse(ref: str | os.PathLike[str], alias: str) -> Reference:
-    """Read ``org/model``, ``models:/name@alias``, ``models:/name/3``, ``models:/name@sha256:...`` or a folder.
+    """Read ``org/model``, ``models:/name`` with ``@alias``, ``/3`` or ``@sha256:...``, or a folder's path.
 
     Text that could be a model id is one, whatever lies in the working folder: a folder so named is written
     ``./org/model``.

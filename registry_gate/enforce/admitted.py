@@ -104,9 +104,7 @@ def _newest_receipts(log: AdmissionLog) -> Iterator[Receipt]:
         yield newest[key]
 
 
-def _proved(
-    receipt: Receipt, trust: Trust, registry_uri: str, now: datetime
-) -> AdmittedModel | LeftOut:
+def _proved(receipt: Receipt, trust: Trust, registry_uri: str, now: datetime) -> AdmittedModel | LeftOut:
     try:
         with stored_release(receipt.source_uri, registry_uri) as source:
             said = read_statements(source, trust, expect_name=receipt.registered_name, now=now).verified
@@ -155,7 +153,7 @@ def as_config_map(listed: AdmittedList) -> str:
     if len(text.encode()) > _MAX_CONFIG_MAP:
         raise UsageError(
             "list-too-large",
-            f"{len(listed.models)} models make {len(text.encode())} bytes, and a ConfigMap holds {_MAX_CONFIG_MAP}",
+            f"{len(listed.models)} models make {len(text.encode())} bytes, over {_MAX_CONFIG_MAP}",
             todo="let old admissions expire, or give each team a registry of its own",
         )
     return text

@@ -1,4 +1,4 @@
-"""Beside a model that serves: what it was asked and answered is kept, so that a trigger can be found afterwards.
+"""Beside a model that serves: what it was asked and answered is kept, so that a trigger can be found.
 
 The names are loaded when first used: a server pays for what it uses.
 """

@@ -1,7 +1,8 @@
 """Does a model still answer as it did? Class frequencies against a baseline, and classes that surge.
 
-Sources: Pearson's chi-square test of homogeneity; the population stability index of credit scoring, whose usual
-reading calls 0.2 a shift; exact binomial tails for windows, with Bonferroni's correction over windows and classes.
+Sources: Pearson's chi-square test of homogeneity; the population stability index of credit scoring, whose
+usual reading calls 0.2 a shift; exact binomial tails for windows, with Bonferroni's correction over windows
+and classes.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class Baseline(Record):
 
 
 class Surge(Record):
-    """A window of ``size`` predictions from number ``start`` on, in which one class was answered too often."""
+    """A window of ``size`` predictions from number ``start`` on that answered one class too often."""
 
     label: str
     start: int
@@ -170,8 +171,8 @@ def _stability(first: Sequence[int], second: Sequence[int]) -> float:
 def find_surges(labels: Sequence[str], baseline: Baseline, window: int) -> tuple[Surge, ...]:
     """Windows, each half overlapping the next, in which a class is answered more often than chance allows.
 
-    The rate under test is the upper end of the baseline's own uncertainty (Wilson's 99.9 % bound), so that a short
-    baseline cries wolf no more often than a long one.
+    The rate under test is the upper end of the baseline's own uncertainty (Wilson's 99.9 % bound), so that a
+    short baseline cries wolf no more often than a long one.
     """
     from scipy.stats import binom
 
@@ -187,7 +188,14 @@ def find_surges(labels: Sequence[str], baseline: Baseline, window: int) -> tuple
             p_value = float(binom.sf(count - 1, size, rate))
             if p_value < level:
                 surges.append(
-                    Surge(label=label, start=start, size=size, count=count, expected=rate * size, p_value=p_value)
+                    Surge(
+                        label=label,
+                        start=start,
+                        size=size,
+                        count=count,
+                        expected=rate * size,
+                        p_value=p_value,
+                    )
                 )
     return tuple(surges)
 
@@ -223,7 +231,9 @@ def _strangers(strangers: Counter[str]) -> list[Finding]:
 def _findings(count: int, p_value: float, psi: float, surges: Sequence[Surge]) -> list[Finding]:
     found = []
     if p_value < ALPHA and psi >= PSI_SHIFT:
-        message = f"the answers of {count} predictions are distributed otherwise (PSI {psi:.2f}, p {p_value:.1e})"
+        message = (
+            f"the answers of {count} predictions are distributed otherwise (PSI {psi:.2f}, p {p_value:.1e})"
+        )
         found.append(
             Finding(
                 rule="drift-class-frequency",
@@ -235,12 +245,15 @@ def _findings(count: int, p_value: float, psi: float, surges: Sequence[Surge]) -
     for label in sorted({surge.label for surge in surges}):
         worst = min((surge for surge in surges if surge.label == label), key=lambda surge: surge.p_value)
         message = (
-            f"{json.dumps(label)[:100]} was answered {worst.count} times in {worst.size} predictions from number "
-            f"{worst.start} on, at most {worst.expected:.0f} expected (p {worst.p_value:.1e})"
+            f"{json.dumps(label)[:100]} was answered {worst.count} times in {worst.size} predictions "
+            f"from number {worst.start} on, at most {worst.expected:.0f} expected (p {worst.p_value:.1e})"
         )
         found.append(
             Finding(
-                rule="drift-target-surge", severity=Severity.HIGH, confidence=Confidence.MEDIUM, message=message
+                rule="drift-target-surge",
+                severity=Severity.HIGH,
+                confidence=Confidence.MEDIUM,
+                message=message,
             )
         )
     return found

@@ -1,8 +1,8 @@
 """The prediction log round a web application: WSGI and ASGI.
 
-Requests with a body are predictions; a health check is not. The line is written before the last byte of the answer
-leaves, so that nothing was answered that is not in the log. Where it cannot be written the request fails: an
-application that must answer even then catches ``ToolError`` itself.
+Requests with a body are predictions; a health check is not. The line is written before the last byte of the
+answer leaves, so that nothing was answered that is not in the log. Where it cannot be written the request
+fails: an application that must answer even then catches ``ToolError`` itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _AsgiApplication = Callable[[_Message, _Receive, _Send], Awaitable[None]]
 
 
 class WsgiPredictionLog:
-    """A WSGI application whose predictions are logged; bodies over ``max_body`` bytes are refused with 413."""
+    """A WSGI application whose predictions are logged; bodies over ``max_body`` bytes get a 413."""
 
     def __init__(self, application: WSGIApplication, log: PredictionLog, max_body: int = _MAX_BODY) -> None:
         self._application = application

@@ -1,8 +1,8 @@
 """Writes what a model was asked and answered: one JSON line each, by any number of processes at once.
 
-A line is in the file, whole, before :meth:`PredictionLog.write` returns, or an error was raised and nothing of it is
-left. A writer that is killed half-way leaves an unfinished line, which the next writer ends, so that it spoils no
-other.
+A line is in the file, whole, before :meth:`PredictionLog.write` returns, or an error was raised and nothing
+of it is left. A writer that is killed half-way leaves an unfinished line, which the next writer ends, so
+that it spoils no other.
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ class PredictionLog:
         """What the log says for this input: search for it with ``registry-gate predictions --input-hash``."""
         return hmac.new(self._key, data, hashlib.sha256).hexdigest()
 
-    def write(self, asked: bytes, answered: bytes, *, label: str | None = None, status: int | None = None) -> None:
+    def write(
+        self, asked: bytes, answered: bytes, *, label: str | None = None, status: int | None = None
+    ) -> None:
         """Write one line.
 
         Args:
@@ -123,7 +125,7 @@ class PredictionLog:
         )
 
     def logged(self, function: Callable[_P, _T]) -> Callable[_P, _T]:
-        """Decorate a function of JSON-like arguments and result: each call is a line, written before it returns."""
+        """Decorate a function of JSON-like values: each call is a line, written before it returns."""
 
         @functools.wraps(function)
         def call(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -157,7 +159,7 @@ class PredictionLog:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """One writer at a time, whichever process or thread: each call opens, so each holds a lock of its own."""
+        """One writer at a time, process or thread: each call opens, so each holds a lock of its own."""
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(self.path.with_suffix(".lock"), flags, 0o600)
         try:
@@ -226,7 +228,7 @@ def _write_whole(descriptor: int, line: bytes, size: int) -> None:
 
 
 def label_of(output: JsonValue) -> str | None:
-    """The class an answer names: ``{"label": x}``, or the first or highest scored of a list of such; else None."""
+    """The class an answer names: ``{"label": x}``, or the highest scored of a list of such; else None."""
     if isinstance(output, dict):
         label = output.get("label")
         return str(label)[:200] if isinstance(label, str | int) and not isinstance(label, bool) else None

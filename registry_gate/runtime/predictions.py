@@ -20,9 +20,10 @@ MAX_LINE = 1 << 20
 class Prediction(Record):
     """One question and its answer.
 
-    ``input_hmac`` is HMAC-SHA256 of the input's bytes under the log's key: equal inputs have equal values, and who
-    has no key cannot test guesses. ``input`` is there only where the log's policy keeps inputs. ``label`` is the
-    class that was answered, None where the answer names none; ``output`` is left out where it is too large.
+    ``input_hmac`` is HMAC-SHA256 of the input's bytes under the log's key: equal inputs have equal values,
+    and who has no key cannot test guesses. ``input`` is there only where the log's policy keeps inputs.
+    ``label`` is the class that was answered, None where the answer names none; ``output`` is left out where
+    it is too large.
     """
 
     version: Literal[1] = 1
@@ -38,7 +39,7 @@ class Prediction(Record):
 
 
 class Reading:
-    """The lines of a log, oldest file first; ``unreadable`` counts what was no line of one while it is read."""
+    """The lines of a log, oldest file first; ``unreadable`` counts, while they are read, what was no line."""
 
     def __init__(self, path: Path) -> None:
         self.files = log_files(path)
@@ -75,11 +76,15 @@ def log_files(path: Path) -> tuple[Path, ...]:
     found = (*rotated, path) if path.exists() else tuple(rotated)
     if not found:
         raise FetchError(
-            "no-prediction-log", f"there is no prediction log at {path}", todo="name the file that is written to"
+            "no-prediction-log",
+            f"there is no prediction log at {path}",
+            todo="name the file that is written to",
         )
     return found
 
 
 def matches(prediction: Prediction, label: str | None, input_prefix: str | None) -> bool:
     """Whether a line answered this class, for an input whose HMAC begins so; None asks nothing."""
-    return (label is None or prediction.label == label) and prediction.input_hmac.startswith(input_prefix or "")
+    return (label is None or prediction.label == label) and prediction.input_hmac.startswith(
+        input_prefix or ""
+    )

@@ -32,7 +32,9 @@ def test_a_digest_that_no_version_has_is_not_found(store: SampleStore, tmp_path:
 def test_a_tag_that_lies_is_found_out(store: SampleStore, tmp_path: Path) -> None:
     version = store.admit(tmp_path / "made", "acme/tagged")
     client = MlflowClient(tracking_uri=store.registry.uri, registry_uri=store.registry.uri)
-    client.set_model_version_tag(version.name, str(version.version), "registry_gate.manifest", f"sha256:{'0' * 64}")
+    client.set_model_version_tag(
+        version.name, str(version.version), "registry_gate.manifest", f"sha256:{'0' * 64}"
+    )
     with pytest.raises(errors.VerificationError) as caught:
         pull(f"models:/acme--tagged@sha256:{'0' * 64}", tmp_path / "copy")
     assert caught.value.code == "manifest-differs"

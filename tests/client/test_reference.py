@@ -19,7 +19,10 @@ from registry_gate.errors import UsageError
         ("models:/org--model@approved", Reference(name="org--model", alias="approved")),
         ("models:/org--model@next", Reference(name="org--model", alias="next")),
         ("models:/org--model/3", Reference(name="org--model", alias=3)),
-        (f"models:/org--model@sha256:{'a' * 64}", Reference(name="org--model", manifest=f"sha256:{'a' * 64}")),
+        (
+            f"models:/org--model@sha256:{'a' * 64}",
+            Reference(name="org--model", manifest=f"sha256:{'a' * 64}"),
+        ),
         ("./org/model", Reference(folder=Path("org/model"))),
         ("../model", Reference(folder=Path("../model"))),
         ("/srv/model", Reference(folder=Path("/srv/model"))),

@@ -54,7 +54,9 @@ def _apply(patch: dict[str, Any], folder: Path, objects: list[dict[str, Any]]) -
     assert set(patch) == {"target", "patch"}
     wanted = patch["target"]
     (target,) = [
-        item for item in objects if (item["kind"], item["metadata"]["name"]) == (wanted["kind"], wanted["name"])
+        item
+        for item in objects
+        if (item["kind"], item["metadata"]["name"]) == (wanted["kind"], wanted["name"])
     ]
     for step in yaml.safe_load(patch["patch"]):
         assert step["op"] == "add"

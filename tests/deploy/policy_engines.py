@@ -1,4 +1,4 @@
-"""The policies under deploy/kubernetes/policies, run as clusters run them: CEL by cel-python, Rego by regopy."""
+"""The policies under deploy/kubernetes/policies, run: CEL by cel-python, Rego by regopy."""
 
 from __future__ import annotations
 

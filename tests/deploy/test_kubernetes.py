@@ -1,4 +1,4 @@
-"""The manifests under deploy/kubernetes: rendered, valid in several Kubernetes versions, and admitted by our policies."""
+"""The manifests under deploy/kubernetes: rendered, valid for several versions, admitted by our policies."""
 
 from __future__ import annotations
 
@@ -98,7 +98,12 @@ def test_models_reach_the_registry_and_dns_and_nothing_else() -> None:
     assert all("namespaceSelector" in peer and "podSelector" in peer for peer in peers)
     namespaces = {peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in peers}
     assert namespaces == {"registry", "kube-system"}
-    ports = {(port["protocol"], port["port"]) for spec in policies for rule in spec.get("egress", []) for port in rule["ports"]}
+    ports = {
+        (port["protocol"], port["port"])
+        for spec in policies
+        for rule in spec.get("egress", [])
+        for port in rule["ports"]
+    }
     assert ports == {("TCP", 5000), ("UDP", 53), ("TCP", 53)}
 
 
@@ -108,8 +113,10 @@ def test_the_gate_does_not_run_in_the_namespace_of_the_models() -> None:
     assert (gate, models) == ({"registry-gate"}, {"models"})
 
 
-def test_the_operators_resource_names_what_a_release_holds_and_model_signing_verifies_it(tmp_path: Path) -> None:
-    """The operator runs on no machine here; the library it wraps does, on a pulled Release at the same places."""
+def test_the_operators_resource_names_what_a_release_holds_and_model_signing_verifies_it(
+    tmp_path: Path,
+) -> None:
+    """The operator runs on no machine here; the library it wraps does, on a Release at the same places."""
     resource = load(HERE / "model-validation/model-validation.yaml")
     assert set(resource["spec"]) == {"model", "config"}
     gate = sample_gate(tmp_path / "home")

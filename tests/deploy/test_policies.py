@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from tests.deploy.policy_engines import (
     BROKEN,
-    POLICIES,
     PODS,
+    POLICIES,
     Rego,
     admission_policy,
     kyverno_policy,
@@ -24,7 +24,16 @@ from tests.deploy.policy_engines import (
 
 COMPLIANT = sorted((PODS / "compliant").glob("*.yaml"))
 OFFENDING = sorted((PODS / "offending").glob("*.yaml"))
-KINDS = {"Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "ReplicationController", "Job", "CronJob"}
+KINDS = {
+    "Pod",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "CronJob",
+}
 VERSIONS = ("1.33", "1.35", "1.37")
 CEL = admission_policy()
 KYVERNO = kyverno_policy()
@@ -61,7 +70,12 @@ def test_an_offending_pod_is_refused_by_every_engine_for_its_defect(path: Path) 
 
 @pytest.mark.parametrize("kind", sorted(KINDS - {"Pod"}))
 def test_the_verdict_is_the_same_for_a_pod_in_a_workload(kind: str) -> None:
-    names = ("model-not-pinned--empty", "seccomp--not-said", "puller-command--shell", "model-writable--server")
+    names = (
+        "model-not-pinned--empty",
+        "seccomp--not-said",
+        "puller-command--shell",
+        "model-writable--server",
+    )
     for path in (PODS / "offending" / f"{name}.yaml" for name in names):
         pod = load(path)
         body: Any = {"template": {"metadata": pod["metadata"], "spec": pod["spec"]}}
@@ -80,7 +94,10 @@ def test_kyverno_says_word_for_word_what_the_admission_policy_says() -> None:
     assert cel["paramRef"] == binding["paramRef"]
     (matched,) = rule["match"]["any"]
     assert matched["resources"]["namespaceSelector"] == binding["matchResources"]["namespaceSelector"]
-    assert {kind.split("/")[-1] for kind in matched["resources"]["kinds"]} == {*KINDS, "Pod.ephemeralcontainers"}
+    assert {kind.split("/")[-1] for kind in matched["resources"]["kinds"]} == {
+        *KINDS,
+        "Pod.ephemeralcontainers",
+    }
 
 
 def test_the_kyverno_policy_has_the_structure_of_a_cluster_policy() -> None:
@@ -141,7 +158,9 @@ def test_rego_reads_requests_and_reviews_and_leaves_other_kinds_alone() -> None:
     assert REGO.violations({"kind": "ConfigMap", "data": {}}) == frozenset()
 
 
-@pytest.mark.parametrize("spec", [{}, {"containers": []}, {"containers": [{}]}, {"containers": None}, None, "text"])
+@pytest.mark.parametrize(
+    "spec", [{}, {"containers": []}, {"containers": [{}]}, {"containers": None}, None, "text"]
+)
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_what_is_no_pod_at_all_is_refused(kind: str, spec: Any) -> None:
     manifest = {"kind": kind, "metadata": {}, "spec": spec}
@@ -156,23 +175,26 @@ def _leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 BASE = load(PODS / "compliant/pod.yaml")
 PLACES = [path for path in _leaves(BASE) if len(path) > 1 or path in {("spec",), ("metadata",)}]
-PIECES = st.sampled_from(
-    [
-        "gone", True, False, 0, 65532, "", "model", "tmp", "/models", "/tmp", "ALL", "sh", "registry-gate-pull",
-        "acme--tiny@sha256:" + "1" * 64, "models:/acme--tiny@sha256:" + "1" * 64, "busybox",
-        {}, [], {"type": "Unconfined"}, {"drop": ["ALL"]}, {"runAsNonRoot": True}, [{"name": "x"}],
-    ]  # fmt: skip
-)  # fmt: skip
-EXTRA = st.sampled_from(
-    [
-        ("hostPID", True), ("initContainers", []), ("ephemeralContainers", [{"name": "d", "image": "busybox"}]),
-        ("volumes", [{"name": "model", "hostPath": {"path": "/"}}]), ("runAsUser", 0), ("runAsNonRoot", False),
-        ("privileged", True), ("command", ["sh"]), ("env", [{"name": "LD_PRELOAD", "value": "x"}]),
-        ("envFrom", []), ("readOnly", True), ("subPath", "x"), ("emptyDir", {}), ("hostPath", {"path": "/"}),
-        ("seccompProfile", {"type": "Localhost"}), ("restartPolicy", "Always"), ("procMount", "Unmasked"),
-        ("windowsOptions", {}), ("seLinuxOptions", {}), ("capabilities", {"drop": ["ALL"], "add": ["KILL"]}),
-    ]  # fmt: skip
-)  # fmt: skip
+_DIGEST = "acme--tiny@sha256:" + "1" * 64
+PIECES = st.one_of(
+    st.sampled_from(["gone", True, False, 0, 65532, "", "model", "tmp", "/models", "/tmp", "ALL", "sh"]),
+    st.sampled_from(
+        ["registry-gate-pull", _DIGEST, f"models:/{_DIGEST}", "busybox", {}, [], [{"name": "x"}]]
+    ),
+    st.sampled_from([{"type": "Unconfined"}, {"drop": ["ALL"]}, {"runAsNonRoot": True}]),
+)
+EXTRA = st.one_of(
+    st.sampled_from([("hostPID", True), ("initContainers", []), ("runAsUser", 0), ("runAsNonRoot", False)]),
+    st.sampled_from([("volumes", [{"name": "model", "hostPath": {"path": "/"}}]), ("command", ["sh"])]),
+    st.sampled_from([("ephemeralContainers", [{"name": "d", "image": "busybox"}]), ("privileged", True)]),
+    st.sampled_from([("env", [{"name": "LD_PRELOAD", "value": "x"}]), ("envFrom", []), ("readOnly", True)]),
+    st.sampled_from(
+        [("subPath", "x"), ("emptyDir", {}), ("hostPath", {"path": "/"}), ("windowsOptions", {})]
+    ),
+    st.sampled_from([("seccompProfile", {"type": "Localhost"}), ("restartPolicy", "Always")]),
+    st.sampled_from([("procMount", "Unmasked"), ("seLinuxOptions", {})]),
+    st.just(("capabilities", {"drop": ["ALL"], "add": ["KILL"]})),
+)
 
 
 def edited(place: tuple[Any, ...], piece: Any, pod: Any) -> None:

@@ -38,13 +38,19 @@ def test_one_change_of_a_sound_file_gives_no_unrelated_findings() -> None:
     for path in OPEN:
         if path.suffix == ".pbtxt":
             rule = path.name.partition("--")[0]
-            assert {finding.rule for finding in audit_file(path)} <= {rule, *related, "serving-batch-unbounded"}
+            assert {finding.rule for finding in audit_file(path)} <= {
+                rule,
+                *related,
+                "serving-batch-unbounded",
+            }
 
 
 def test_a_key_named_auth_is_no_authentication(tmp_path: Path) -> None:
     """mlsec counts a parameter with such a name as protection."""
     path = tmp_path / "config.pbtxt"
-    path.write_text((HERE / "sound/triton.pbtxt").read_text() + 'parameters { key: "token" value { string_value: "x" } }')
+    path.write_text(
+        (HERE / "sound/triton.pbtxt").read_text() + 'parameters { key: "token" value { string_value: "x" } }'
+    )
     assert [finding.rule for finding in audit_file(path)] == ["serving-authentication-pretended"]
 
 
@@ -64,7 +70,8 @@ def test_hostile_bytes_never_crash_and_never_pass(name: str, data: bytes) -> Non
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 10_000, "a: " * 5000, "- " * 10_000, "{a: " * 2000, "kind: Pod\nspec: [1, {containers: {a: b}}]"]
+    "text",
+    ["[" * 10_000, "a: " * 5000, "- " * 10_000, "{a: " * 2000, "kind: Pod\nspec: [1, {containers: {a: b}}]"],
 )
 def test_deep_and_odd_yaml_is_a_finding(tmp_path: Path, text: str) -> None:
     (tmp_path / "x.yaml").write_text(text)

@@ -13,7 +13,15 @@ import scipy.stats
 
 from registry_gate.cli.app import run
 from registry_gate.errors import UsageError
-from registry_gate.runtime.drift import ALPHA, Baseline, baseline_of, compare, find_surges, measure, read_baseline
+from registry_gate.runtime.drift import (
+    ALPHA,
+    Baseline,
+    baseline_of,
+    compare,
+    find_surges,
+    measure,
+    read_baseline,
+)
 from registry_gate.runtime.predictions import Prediction
 
 MODEL = "sha256:" + "1" * 64
@@ -23,7 +31,9 @@ BASELINE = Baseline(model=MODEL, counts={"a": 500, "b": 300, "c": 200})
 def predictions(labels: list[str], model: str = MODEL) -> list[Prediction]:
     now = datetime.now(UTC)
     return [
-        Prediction(at=now, model=model, input_hmac="0" * 64, input_size=1, output_sha256="0" * 64, label=label)
+        Prediction(
+            at=now, model=model, input_hmac="0" * 64, input_size=1, output_sha256="0" * 64, label=label
+        )
         for label in labels
     ]
 
@@ -43,7 +53,10 @@ def test_the_statistic_is_scipys() -> None:
 
 def test_psi_is_zero_for_the_same_and_symmetric() -> None:
     assert compare({"a": 100, "b": 100}, Counter(a=100, b=100))[2] == pytest.approx(0)
-    there, back = compare({"a": 90, "b": 10}, Counter(a=50, b=50))[2], compare({"a": 50, "b": 50}, Counter(a=90, b=10))[2]
+    there, back = (
+        compare({"a": 90, "b": 10}, Counter(a=50, b=50))[2],
+        compare({"a": 50, "b": 50}, Counter(a=90, b=10))[2],
+    )
     assert there == pytest.approx(back)
     assert there > 0.2
 
@@ -70,7 +83,9 @@ def test_a_burst_of_the_target_class_is_found_where_the_whole_hides_it() -> None
 
 def test_a_class_never_seen_before_is_found() -> None:
     labels = draw(random.Random(1), 500) + ["new"] * 100
-    assert "drift-target-surge" in {finding.rule for finding in measure(predictions(labels), BASELINE).findings}
+    assert "drift-target-surge" in {
+        finding.rule for finding in measure(predictions(labels), BASELINE).findings
+    }
 
 
 def test_another_distribution_is_found() -> None:

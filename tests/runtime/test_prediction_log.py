@@ -105,7 +105,9 @@ def test_many_writers_lose_and_break_nothing_while_files_rotate(tmp_path: Path) 
     reading = Reading(path)
     found = [line.input_hmac for line in reading]
     log = a_log(path)
-    assert sorted(found) == sorted(log.input_hmac(f"{name}-{n}".encode()) for name in "abcd" for n in range(100))
+    assert sorted(found) == sorted(
+        log.input_hmac(f"{name}-{n}".encode()) for name in "abcd" for n in range(100)
+    )
     assert reading.unreadable == 0
     assert len(reading.files) > 3
 
@@ -164,7 +166,14 @@ def test_only_a_plain_file_is_written_to(tmp_path: Path, kind: str) -> None:
 def test_a_line_stays_a_line_whatever_is_asked_and_answered(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     log = a_log(path, keep=Keep.TEXT, max_input=1 << 22, max_output=1 << 22)
-    hostile = [b'\n{"label":"x"}\n', b"\x1b[2J\x00\xff", b"NaN", b'{"score": NaN}', b"[" * 5000, b"1" * (1 << 21)]
+    hostile = [
+        b'\n{"label":"x"}\n',
+        b"\x1b[2J\x00\xff",
+        b"NaN",
+        b'{"score": NaN}',
+        b"[" * 5000,
+        b"1" * (1 << 21),
+    ]
     for text in hostile:
         log.write(text, text)
     reading = Reading(path)

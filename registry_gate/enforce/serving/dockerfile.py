@@ -16,9 +16,15 @@ _LINE = re.compile(r"\s*([A-Za-z]+)\s+(.*)", re.DOTALL)
 
 def judge(text: str, file: str) -> Iterator[Finding]:
     """Findings of the last ENTRYPOINT and CMD of the last stage, with the stage's ENV."""
-    image, entry, command = "", [], []
+    image = ""
+    entry: list[str] = []
+    command: list[str] = []
     known: dict[str, str] = {}
-    joined = re.sub(r"\\[ \t]*\r?\n", " ", "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")))
+    joined = re.sub(
+        r"\\[ \t]*\r?\n",
+        " ",
+        "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#")),
+    )
     for met in filter(None, map(_LINE.fullmatch, joined.splitlines())):
         keyword, rest = met[1].upper(), met[2].strip()
         if keyword == "FROM":

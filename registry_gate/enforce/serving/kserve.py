@@ -32,7 +32,9 @@ def judge(document: Mapping, file: str) -> Iterator[Finding]:
         yield from _images(spec, file, "spec")
         return
     if str(annotations.get(_AUTHENTICATED)).lower() != "true":
-        yield found("serving-authentication-unknown", file, "metadata.annotations", "nothing here says who may ask")
+        yield found(
+            "serving-authentication-unknown", file, "metadata.annotations", "nothing here says who may ask"
+        )
     if "predictor" not in spec:
         yield found("serving-not-understood", file, "spec", "there is no predictor")
     for part in _PARTS:
@@ -43,7 +45,12 @@ def judge(document: Mapping, file: str) -> Iterator[Finding]:
 def _part(said: Mapping, file: str, place: str) -> Iterator[Finding]:
     concurrency = said.get("containerConcurrency", 0)
     if not isinstance(concurrency, int) or isinstance(concurrency, bool) or concurrency <= 0:
-        yield found("serving-queue-unbounded", file, f"{place}.containerConcurrency", "it is 0 or missing, which means no limit")
+        yield found(
+            "serving-queue-unbounded",
+            file,
+            f"{place}.containerConcurrency",
+            "it is 0 or missing, which means no limit",
+        )
     if not said.get("timeout"):
         yield found("serving-queue-without-timeout", file, f"{place}.timeout", "it is not set")
     if not said.get("maxReplicas"):
@@ -58,7 +65,13 @@ def _part(said: Mapping, file: str, place: str) -> Iterator[Finding]:
             stores.append((f"{place}.{name}", mapping(said[name])))
     for name in formats:
         if name in _PICKLED:
-            yield found("serving-pickle-weights", file, f"{place}.model", f"{name}: its usual files are pickles", Confidence.MEDIUM)
+            yield found(
+                "serving-pickle-weights",
+                file,
+                f"{place}.model",
+                f"{name}: its usual files are pickles",
+                Confidence.MEDIUM,
+            )
     for where, store in stores:
         yield from _store(store, file, where)
     yield from _images(said, file, place)
@@ -68,13 +81,22 @@ def _store(store: Mapping, file: str, place: str) -> Iterator[Finding]:
     uri = store.get("storageUri")
     storage = mapping(store.get("storage"))
     if uri is None and storage:
-        yield found("serving-model-unpinned", file, f"{place}.storage", "whatever lies in the bucket is served")
+        yield found(
+            "serving-model-unpinned", file, f"{place}.storage", "whatever lies in the bucket is served"
+        )
     elif uri is not None:
         text = str(uri)
         if unknown_in(text):
-            yield found("serving-not-understood", file, f"{place}.storageUri", f"{text[:150]}: known at run time only")
+            yield found(
+                "serving-not-understood", file, f"{place}.storageUri", f"{text[:150]}: known at run time only"
+            )
         elif not _DIGEST.search(text) and not _COMMIT.search(text):
-            yield found("serving-model-unpinned", file, f"{place}.storageUri", f"{text[:150]} names no digest or commit")
+            yield found(
+                "serving-model-unpinned",
+                file,
+                f"{place}.storageUri",
+                f"{text[:150]} names no digest or commit",
+            )
     arguments = " ".join(str(item) for item in sequence(store.get("args")))
     if "trust_remote_code" in arguments or "trust-remote-code" in arguments:
         yield found("serving-remote-code", file, f"{place}.args", "trust_remote_code")
@@ -84,4 +106,6 @@ def _images(said: Mapping, file: str, place: str) -> Iterator[Finding]:
     for number, container in enumerate(sequence(said.get("containers"))):
         image = mapping(container).get("image")
         if image and not _DIGEST.search(str(image)):
-            yield found("serving-image-unpinned", file, f"{place}.containers[{number}].image", str(image)[:150])
+            yield found(
+                "serving-image-unpinned", file, f"{place}.containers[{number}].image", str(image)[:150]
+            )

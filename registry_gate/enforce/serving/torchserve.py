@@ -31,7 +31,9 @@ def judge(text: str, file: str) -> Iterator[Finding]:
         yield found("serving-not-understood", file, "", "it says nothing: the server's defaults are in force")
     for name, value in said.items():
         if not _KNOWN.fullmatch(name):
-            yield found("serving-not-understood", file, name, "no setting of TorchServe that this audit knows")
+            yield found(
+                "serving-not-understood", file, name, "no setting of TorchServe that this audit knows"
+            )
         elif unknown_in(value):
             yield found("serving-not-understood", file, name, f"{value[:100]}: known at run time only")
     yield from _reach(said, file)
@@ -41,7 +43,9 @@ def judge(text: str, file: str) -> Iterator[Finding]:
 
 def _properties(text: str) -> dict[str, str]:
     joined = re.sub(r"\\\r?\n[ \t]*", "", text)
-    lines = (line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith(("#", "!")))
+    lines = (
+        line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith(("#", "!"))
+    )
     pairs = (_PAIR.fullmatch(line) for line in lines)
     return {pair[1]: pair[2] for pair in pairs if pair}
 
@@ -50,10 +54,17 @@ def _reach(said: dict[str, str], file: str) -> Iterator[Finding]:
     open_token = "disable_token_authorization" in said and truthy(said["disable_token_authorization"])
     inference = said.get("inference_address", "http://127.0.0.1:8080")
     if open_token and not is_loopback(inference):
-        yield found("serving-authentication-missing", file, "disable_token_authorization", f"no token is asked for at {inference}")
+        yield found(
+            "serving-authentication-missing",
+            file,
+            "disable_token_authorization",
+            f"no token is asked for at {inference}",
+        )
     elif open_token:
         message = "no token is asked for, on this machine only"
-        yield found("serving-authentication-missing", file, "disable_token_authorization", message, Confidence.LOW)
+        yield found(
+            "serving-authentication-missing", file, "disable_token_authorization", message, Confidence.LOW
+        )
     management = said.get("management_address", "http://127.0.0.1:8081")
     if not is_loopback(management):
         yield found("serving-management-open", file, "management_address", management)
@@ -70,18 +81,26 @@ def _reach(said: dict[str, str], file: str) -> Iterator[Finding]:
 def _models(said: dict[str, str], file: str) -> Iterator[Finding]:
     urls = said.get("allowed_urls", _DEFAULT_URLS)
     if truthy(said.get("enable_model_api", "false")) or truthy(said.get("model_api_enabled", "false")):
-        yield found("serving-model-control-open", file, "enable_model_api", "models are registered over the network")
+        yield found(
+            "serving-model-control-open", file, "enable_model_api", "models are registered over the network"
+        )
         if ".*" in urls:
             yield found("serving-model-unpinned", file, "allowed_urls", f"models may come from {urls}")
     if truthy(said.get("install_py_dep_per_model", "false")):
-        yield found("serving-remote-code", file, "install_py_dep_per_model", "a model installs packages of its choice")
+        yield found(
+            "serving-remote-code", file, "install_py_dep_per_model", "a model installs packages of its choice"
+        )
     if said.get("load_models", "").strip().lower() == "all":
-        yield found("serving-model-unpinned", file, "load_models", "all: whatever lies in the model store is served")
+        yield found(
+            "serving-model-unpinned", file, "load_models", "all: whatever lies in the model store is served"
+        )
     remote = [name for name in re.split(r"[,\s]+", said.get("load_models", "")) if "://" in name]
     for name in remote:
         yield found("serving-model-unpinned", file, "load_models", name)
     if said.get("plugins_path"):
-        yield found("serving-remote-code", file, "plugins_path", f"{said['plugins_path']}: code beside the server")
+        yield found(
+            "serving-remote-code", file, "plugins_path", f"{said['plugins_path']}: code beside the server"
+        )
 
 
 def _limits(said: dict[str, str], file: str) -> Iterator[Finding]:
@@ -105,12 +124,16 @@ def _per_model(text: str, file: str) -> Iterator[Finding]:
         each = [(name, settings) for name, versions in models.items() for settings in versions.values()]
         for name, settings in each:
             if not _between(str(settings.get("batchSize", 1)), 1, _MAX_BATCH):
-                yield found("serving-batch-unbounded", file, f"models.{name}.batchSize", str(settings["batchSize"]))
+                yield found(
+                    "serving-batch-unbounded", file, f"models.{name}.batchSize", str(settings["batchSize"])
+                )
             if not _between(str(settings.get("responseTimeout", 120)), 1, 3600):
                 message = str(settings["responseTimeout"])
                 yield found("serving-queue-without-timeout", file, f"models.{name}.responseTimeout", message)
     except (ValueError, AttributeError, RecursionError) as error:
-        yield found("serving-not-understood", file, "models", f"it is not the JSON expected: {str(error)[:100]}")
+        yield found(
+            "serving-not-understood", file, "models", f"it is not the JSON expected: {str(error)[:100]}"
+        )
 
 
 def _between(text: str, least: int, most: int) -> bool:

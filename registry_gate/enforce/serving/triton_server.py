@@ -29,33 +29,61 @@ def judge_command(command: list[str], file: str, place: str) -> Iterator[Finding
     yield from _models(options, file, place)
     yield from _reach(options, file, place)
     if options.last("rate-limit") in (None, "off"):
-        yield found("serving-rate-limit-missing", file, place, "--rate-limit is off: limits in model configurations are not kept")
+        yield found(
+            "serving-rate-limit-missing",
+            file,
+            place,
+            "--rate-limit is off: limits in model configurations are not kept",
+        )
     for name in ("backend-directory", "repoagent-directory"):
         if options.has(name) and not (options.last(name) or "").startswith("/opt/tritonserver"):
-            yield found("serving-remote-code", file, place, f"--{name} {options.last(name)}: native code from elsewhere")
+            yield found(
+                "serving-remote-code",
+                file,
+                place,
+                f"--{name} {options.last(name)}: native code from elsewhere",
+            )
 
 
 def _models(options: Options, file: str, place: str) -> Iterator[Finding]:
     mode = options.last("model-control-mode") or "none"
     if mode == "poll":
-        yield found("serving-model-control-open", file, place, "--model-control-mode poll: what is written to the repository is loaded")
+        yield found(
+            "serving-model-control-open",
+            file,
+            place,
+            "--model-control-mode poll: what is written to the repository is loaded",
+        )
     elif mode == "explicit" and not _restricts(options, "model-repository"):
-        message = f"--model-control-mode explicit, and neither --{_HTTP} nor --{_GRPC} restricts model-repository"
+        message = (
+            f"--model-control-mode explicit, and neither --{_HTTP} nor --{_GRPC} restricts model-repository"
+        )
         yield found("serving-model-control-open", file, place, message)
     elif mode not in ("none", "explicit"):
         yield found("serving-not-understood", file, place, f"--model-control-mode {mode}")
     for repository in [*options.named.get("model-repository", []), *options.named.get("model-store", [])]:
         if unknown_in(repository):
-            yield found("serving-not-understood", file, place, f"--model-repository {repository}: known at run time only")
+            yield found(
+                "serving-not-understood",
+                file,
+                place,
+                f"--model-repository {repository}: known at run time only",
+            )
         elif repository.startswith(_REMOTE):
-            yield found("serving-model-unpinned", file, place, f"--model-repository {repository}: whatever lies there is served")
+            yield found(
+                "serving-model-unpinned",
+                file,
+                place,
+                f"--model-repository {repository}: whatever lies there is served",
+            )
 
 
 def _restricts(options: Options, api: str) -> bool:
-    """Whether both protocols, as far as they are served, ask for a key before this API: ``api[,api]:name=value``."""
+    """Whether each protocol that is served asks for a key before this API: ``api[,api]:name=value``."""
     protocols = [(_HTTP, "allow-http"), (_GRPC, "allow-grpc")]
     return all(
-        not truthy(options.last(switch) or "true") or any(_names(value, api) for value in options.named.get(option, []))
+        not truthy(options.last(switch) or "true")
+        or any(_names(value, api) for value in options.named.get(option, []))
         for option, switch in protocols
     )
 
@@ -70,8 +98,10 @@ def _reach(options: Options, file: str, place: str) -> Iterator[Finding]:
     for protocol, restriction in (("http", _HTTP), ("grpc", _GRPC)):
         address = options.last(f"{protocol}-address") or "0.0.0.0"  # noqa: S104 - Triton's own default
         served = truthy(options.last(f"allow-{protocol}") or "true")
-        if served and not is_loopback(address) and not any(
-            _names(value, "inference") for value in options.named.get(restriction, [])
+        if (
+            served
+            and not is_loopback(address)
+            and not any(_names(value, "inference") for value in options.named.get(restriction, []))
         ):
             message = f"{protocol} listens on {address}, and --{restriction} does not restrict inference"
             yield found("serving-authentication-missing", file, place, message)

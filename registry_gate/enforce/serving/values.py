@@ -8,7 +8,9 @@ from collections.abc import Sequence
 from typing import cast
 
 Mapping = dict[str, object]
-_VARIABLE = re.compile(r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)")
+_VARIABLE = re.compile(
+    r"\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)|\$\{([A-Za-z_][A-Za-z0-9_]*)\}|\$([A-Za-z_][A-Za-z0-9_]*)"
+)
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/bash"})
 _LOOPBACK = ("127.", "localhost", "[::1]", "::1")
 
@@ -49,7 +51,9 @@ def unwrapped(command: list[str]) -> list[str]:
 
 def filled(command: Sequence[str], known: dict[str, str]) -> list[str]:
     """The words with the variables that are known put in."""
-    return [_VARIABLE.sub(lambda met: known.get(met[1] or met[2] or met[3], met[0]), word) for word in command]
+    return [
+        _VARIABLE.sub(lambda met: known.get(met[1] or met[2] or met[3], met[0]), word) for word in command
+    ]
 
 
 def unknown_in(text: str) -> bool:
