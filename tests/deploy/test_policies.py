@@ -96,7 +96,7 @@ def test_kyverno_says_word_for_word_what_the_admission_policy_says() -> None:
     assert matched["resources"]["namespaceSelector"] == binding["matchResources"]["namespaceSelector"]
     assert {kind.split("/")[-1] for kind in matched["resources"]["kinds"]} == {
         *KINDS,
-        "Pod.ephemeralcontainers",
+        "ephemeralcontainers",
     }
 
 

@@ -212,6 +212,39 @@ violations contains "model-writable" if {
 	not m.readOnly == true
 }
 
+violations contains "model-shadowed" if {
+	judged
+	some c in others
+	some m in c.volumeMounts
+	not plain_path(m.mountPath)
+}
+
+violations contains "model-shadowed" if {
+	judged
+	some c in others
+	some m in c.volumeMounts
+	m.name == "model"
+	not at_models(m.mountPath)
+}
+
+violations contains "model-shadowed" if {
+	judged
+	some c in others
+	some m in c.volumeMounts
+	not m.name == "model"
+	at_models(m.mountPath)
+}
+
+plain_path(path) if {
+	regex.match(`^/[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`, path)
+	not regex.match(`/[.][.]?(/|$)`, path)
+	not contains(path, "\n")
+}
+
+at_models(path) if path == "/models"
+
+at_models(path) if startswith(path, "/models/")
+
 violations contains "volume-type" if {
 	judged
 	some v in volumes
@@ -394,6 +427,7 @@ messages := {
 	"model-volume": "the volume model, and tmp where there is one, must be an emptyDir",
 	"model-not-mounted": "no container mounts the volume model: what it serves is not what was verified",
 	"model-writable": "every container but registry-gate-pull mounts the volume model with readOnly: true",
+	"model-shadowed": "the volume model is mounted at /models and nowhere else, and nothing is mounted over it",
 	"volume-type": "volumes are emptyDir, configMap, secret, downwardAPI or projected: models come from the gate alone",
 	"service-account-token": "set automountServiceAccountToken: false and project no token: serving needs no access to the API",
 	"host-namespace": "the pod may not share the host's network, processes or IPC, nor its containers' processes",
