@@ -22,6 +22,7 @@ from registry_gate.cli import (
     pull,
     scan,
     serving_audit,
+    signature,
     triage,
     verify,
 )
@@ -50,6 +51,7 @@ app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
+app.command("signature", epilog=_EPILOG)(signature.signature)
 app.command("name", epilog=_EPILOG)(name.name)
 app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
