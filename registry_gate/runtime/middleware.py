@@ -79,7 +79,10 @@ class AsgiPredictionLog:
             await self._application(scope, receive, send)
             return
         exchange = _Exchange(self._log, receive, send, self._max_body)
-        await self._application(scope, exchange.receive, exchange.send)
+        try:
+            await self._application(scope, exchange.receive, exchange.send)
+        finally:
+            await exchange.finish()
 
 
 class _Exchange:
@@ -90,6 +93,7 @@ class _Exchange:
         self._asked = bytearray()
         self._answered = bytearray()
         self._status: int | None = None
+        self._written = False
 
     async def receive(self) -> _Message:
         message = await self._receive()
@@ -104,8 +108,14 @@ class _Exchange:
             self._status = int(message["status"])
         elif message["type"] == "http.response.body":
             self._answered += message.get("body", b"")
-            if not message.get("more_body", False) and self._asked:
-                write = self._log.write
-                asked, answered = bytes(self._asked), bytes(self._answered)
-                await asyncio.to_thread(write, asked, answered, status=self._status)
+            if not message.get("more_body", False):
+                await self.finish()
         await self._send(message)
+
+    async def finish(self) -> None:
+        """Write the line, once; of a stream that broke off, what had been answered by then."""
+        if self._written or not self._asked or self._status is None:
+            return
+        self._written = True
+        asked, answered = bytes(self._asked), bytes(self._answered)
+        await asyncio.to_thread(self._log.write, asked, answered, status=self._status)

@@ -313,6 +313,22 @@ def test_asgi_holds_the_last_piece_back_until_the_line_is_written(tmp_path: Path
         asyncio.run(_asgi_call(application, [b"x"]))
 
 
+async def _asgi_broken_off(scope: Any, receive: Any, send: Any) -> None:
+    await receive()
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    await send({"type": "http.response.body", "body": b"most of it", "more_body": True})
+    raise ConnectionResetError("the client has gone")
+
+
+def test_who_leaves_before_the_end_is_in_the_log_all_the_same(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    log = a_log(path)
+    with pytest.raises(ConnectionResetError):
+        asyncio.run(_asgi_call(AsgiPredictionLog(_asgi_broken_off, log), [b"question"]))
+    (line,) = lines(path)
+    assert (line.input_hmac, line.status) == (log.input_hmac(b"question"), 200)
+
+
 def test_json_of_a_line_is_canonical(tmp_path: Path) -> None:
     path = tmp_path / "predictions.jsonl"
     a_log(path).write(b"x", b"{}")
