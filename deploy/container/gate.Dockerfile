@@ -38,7 +38,7 @@ HEALTHCHECK NONE
 ENTRYPOINT ["/usr/bin/python3.11", "-I", "/opt/registry-gate/entry.py"]
 CMD ["--help"]
 
-# Everything: admit, scan, renew. REGISTRY_GATE_HOME is a volume: key, log and working files.
+# Everything: admit and scan too. REGISTRY_GATE_HOME is a volume: key, log and working files.
 FROM ${RUN_IMAGE} AS gate
 COPY --from=build-gate --chown=0:0 /gate/site-packages /opt/registry-gate/site-packages
 COPY --chown=0:0 deploy/container/entry.py /opt/registry-gate/entry.py
