@@ -23,6 +23,7 @@ from registry_gate.signing.refusal import refusal, shown
 
 _REGISTRY = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_MANIFEST_TAG = "registry_gate.manifest"  # a hint that finds a version; its statements prove it
 _TIMEOUT = 60  # seconds without a byte
 _MAX_ANSWER = 16 * 1024 * 1024
 _ABSENT = (400, 404)
@@ -83,6 +84,21 @@ class RestRegistry:
         )
         source = str((uri or {}).get("artifact_uri") or described.get("source", ""))
         return Version(name=str(described.get("name", "")), version=version, source_uri=source)
+
+    def version_with(self, name: str, manifest: str) -> Version | None:
+        """Ask for the newest version tagged with a manifest's digest; None if there is none.
+
+        Raises:
+            FetchError: ``registry-unreachable``.
+        """
+        wanted = f"name='{name.replace(chr(39), '')}' and tags.`{_MANIFEST_TAG}`='{manifest}'"
+        query = {"filter": wanted, "max_results": "200", "order_by": "version_number DESC"}
+        answer = self._json(f"{_REGISTRY}/model-versions/search?{urlencode(query)}") or {}
+        found = answer.get("model_versions", [])
+        described = [_mapping(item) for item in found] if isinstance(found, list) else []
+        numbers = [str(item.get("version", "")) for item in described if item.get("name") == name]
+        known = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+        return self.version_for(name, max(known)) if known else None
 
     def served_path(self, source_uri: str) -> str | None:
         """The artifact path of a version's source, if the server itself passes its files on, else None."""

@@ -207,3 +207,18 @@ def test_a_release_of_another_gate_on_the_same_server_is_refused(
     other: SampleGate = sample_gate(tmp_path / "other")
     SampleStore(other, served.registry).admit(tmp_path / "made", "acme/foreign")
     assert refused("acme/foreign", scratch) == "untrusted-key"
+
+
+def test_a_version_is_found_by_the_digest_of_its_manifest(
+    served: SampleStore, server: tuple[str, Path], tmp_path: Path
+) -> None:
+    first = served.admit(tmp_path / "first", "acme/by-digest")
+    digest = verify("acme/by-digest").manifest_digest
+    served.admit(tmp_path / "second", "acme/by-digest", FILES | {"config.json": b"{}"}, sequence=2)
+    registry = RestRegistry(server[0])
+    found = registry.version_with("acme--by-digest", digest)
+    assert found is not None
+    assert found.version == str(first.version)
+    assert verify(f"models:/acme--by-digest@{digest}").sequence == 1
+    assert registry.version_with("acme--by-digest", f"sha256:{'0' * 64}") is None
+    assert registry.version_with("acme--none", digest) is None
