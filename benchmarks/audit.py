@@ -1,7 +1,7 @@
 """`registry-gate audit`: recall and false alarms on the evaluation set, and the speed on installed library code.
 
-    python -m benchmarks.audit             # all of it
-    python -m benchmarks.audit --misses    # and each case that was judged wrongly
+python -m benchmarks.audit             # all of it
+python -m benchmarks.audit --misses    # and each case that was judged wrongly
 """
 
 from __future__ import annotations

@@ -68,7 +68,10 @@ def audit(paths: Iterable[Path], rulebook: Rulebook, progress: Progress = silent
         progress("auditing", number, len(sources))
         seen = read_source(source, project)
         findings += findings_of(source, seen, rulebook)
-        roads += [OnRoad(path=source.shown, line=use.line, subject=use.subject, model=use.model) for use in seen.on_road]
+        roads += [
+            OnRoad(path=source.shown, line=use.line, subject=use.subject, model=use.model)
+            for use in seen.on_road
+        ]
         notes += [Note(path=source.shown, message=text) for text in seen.notes]
     findings += [_unread_finding(item) for item in unread if item.serious]
     return AuditReport(
@@ -212,7 +215,11 @@ def _replacement(item: Sighting, model: str | None, standing: Standing | None) -
         return f'load_verified("{item.detail}")'
     if model is None or standing is not Standing.ADMITTED:
         return None
-    if item.rule in ("hub-load", "hub-download") and item.subject.partition(" ")[0].isidentifier() is False or "." in item.subject:
+    if (
+        (item.rule in ("hub-load", "hub-download")
+        and item.subject.partition(" ")[0].isidentifier() is False)
+        or "." in item.subject
+    ):
         return f'load_verified("{model}")'
     return f"registry-gate pull {model} DEST"
 

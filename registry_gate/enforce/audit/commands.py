@@ -19,10 +19,78 @@ from registry_gate.enforce.audit.settings_words import judge_environment
 from registry_gate.enforce.audit.sighting import NOTHING, RoadUse, Seen, Sighting
 from registry_gate.finding import Severity
 
-_PREFIXES = frozenset({"sudo", "exec", "time", "nohup", "env", "command", "nice", "timeout", "xargs", "if", "while", "until", "tini", "dumb-init", "--", "doas", "ionice", "stdbuf", "@", "-", "+", "set", "eval"})
-_SILENT = frozenset({"echo", "printf", "grep", "egrep", "rg", "sed", "awk", "cat", "ls", "rm", "mkdir", "cd", "test", "[", "[[", "registry-gate", "head", "tail", "chmod", "chown", "touch", "find", "true", "false", "alias"})
-_RUNNERS = {"uvx": 1, "pipx": 1, "poetry": 2, "uv": 2, "pdm": 2, "hatch": 2, "conda": 2, "micromamba": 2, "pixi": 2, "rye": 2, "npx": 1}
-_FETCHERS = frozenset({"curl", "wget", "wget2", "aria2c", "http", "https", "axel", "lwp-download", "fetch", "xh", "ADD"})
+_PREFIXES = frozenset(
+    {
+        "sudo",
+        "exec",
+        "time",
+        "nohup",
+        "env",
+        "command",
+        "nice",
+        "timeout",
+        "xargs",
+        "if",
+        "while",
+        "until",
+        "tini",
+        "dumb-init",
+        "--",
+        "doas",
+        "ionice",
+        "stdbuf",
+        "@",
+        "-",
+        "+",
+        "set",
+        "eval",
+    }
+)
+_SILENT = frozenset(
+    {
+        "echo",
+        "printf",
+        "grep",
+        "egrep",
+        "rg",
+        "sed",
+        "awk",
+        "cat",
+        "ls",
+        "rm",
+        "mkdir",
+        "cd",
+        "test",
+        "[",
+        "[[",
+        "registry-gate",
+        "head",
+        "tail",
+        "chmod",
+        "chown",
+        "touch",
+        "find",
+        "true",
+        "false",
+        "alias",
+    }
+)
+_RUNNERS = {
+    "uvx": 1,
+    "pipx": 1,
+    "poetry": 2,
+    "uv": 2,
+    "pdm": 2,
+    "hatch": 2,
+    "conda": 2,
+    "micromamba": 2,
+    "pixi": 2,
+    "rye": 2,
+    "npx": 1,
+}
+_FETCHERS = frozenset(
+    {"curl", "wget", "wget2", "aria2c", "http", "https", "axel", "lwp-download", "fetch", "xh", "add"}
+)
 _MODEL_FLAGS = frozenset({
     "--model", "--model-id", "--model_id", "--model-name", "--model_name", "--model_name_or_path", "--model-name-or-path", "--model-path", "--model_path",
     "--pretrained_model_name_or_path", "--pretrained-model-name-or-path", "--base_model", "--base-model", "--hf-repo", "-hf", "-hfr", "--hf_repo",
@@ -30,9 +98,37 @@ _MODEL_FLAGS = frozenset({
     "--embedding-model", "--reranker-model", "--adapter", "--lora", "--model-repo", "--hf-repo-draft", "-hfd", "--model_args", "--pretrained",
     "--draft-model-path", "--speculative-draft-model-path", "--model_id_or_path", "--model-dir", "-m",
 })  # fmt: skip
-_SERVERS = frozenset({"vllm", "text-generation-launcher", "text-embeddings-router", "sglang", "lmdeploy", "llama-server", "llama-cli", "llama-run", "ollama", "trtllm-serve", "infinity_emb", "mlx_lm.server", "mlx_lm.generate", "aphrodite", "optimum-cli", "litgpt", "tabby", "ramalama", "llamafile", "tgi", "local-ai", "xinference", "nim"})
+_SERVERS = frozenset(
+    {
+        "vllm",
+        "text-generation-launcher",
+        "text-embeddings-router",
+        "sglang",
+        "lmdeploy",
+        "llama-server",
+        "llama-cli",
+        "llama-run",
+        "ollama",
+        "trtllm-serve",
+        "infinity_emb",
+        "mlx_lm.server",
+        "mlx_lm.generate",
+        "aphrodite",
+        "optimum-cli",
+        "litgpt",
+        "tabby",
+        "ramalama",
+        "llamafile",
+        "tgi",
+        "local-ai",
+        "xinference",
+        "nim",
+    }
+)
 _URL_FLAGS = frozenset({"-mu", "--model-url"})
-_API_TOOLS = frozenset({"litellm", "aider", "llm", "openai", "sgpt", "goose", "curl", "claude", "codex", "docker-compose"})
+_API_TOOLS = frozenset(
+    {"litellm", "aider", "llm", "openai", "sgpt", "goose", "curl", "claude", "codex", "docker-compose"}
+)
 
 Judge = Callable[[list[str], int], Seen]
 
@@ -78,7 +174,19 @@ def _program_first(words: list[str]) -> list[str]:
 
 def _skip_options(words: list[str]) -> list[str]:
     while words and words[0].startswith("-"):
-        takes = words[0] in ("--from", "--with", "-p", "--python", "-n", "--name", "--package", "--spec", "--extra", "--project", "--directory")
+        takes = words[0] in (
+            "--from",
+            "--with",
+            "-p",
+            "--python",
+            "-n",
+            "--name",
+            "--package",
+            "--spec",
+            "--extra",
+            "--project",
+            "--directory",
+        )
         words = words[2 if takes else 1 :]
     return words[1:] if words[:1] == ["run"] else words
 
@@ -86,7 +194,11 @@ def _skip_options(words: list[str]) -> list[str]:
 def _on_road(words: list[str], line: int) -> Seen:
     if len(words) > 2 and words[1] in ("pull", "verify", "admit"):
         model = next((word for word in words[2:] if not word.startswith("-")), None)
-        return Seen(on_road=(RoadUse(line, f"registry-gate {words[1]}", model),)) if words[1] == "pull" else NOTHING
+        return (
+            Seen(on_road=(RoadUse(line, f"registry-gate {words[1]}", model),))
+            if words[1] == "pull"
+            else NOTHING
+        )
     return NOTHING
 
 
@@ -100,13 +212,17 @@ def _hub_tool(words: list[str], line: int) -> Seen:
 
 
 def _git(words: list[str], line: int) -> Seen:
-    if not any(word in words[1:5] for word in ("clone", "submodule", "lfs", "pull", "fetch", "remote", "subtree")):
+    if not any(
+        word in words[1:5] for word in ("clone", "submodule", "lfs", "pull", "fetch", "remote", "subtree")
+    ):
         return NOTHING
     for word in words[1:]:
         named = hub_address(word)
         if named is not None:
             severity = Severity.LOW if is_dataset_address(word) and "/datasets/" in word else None
-            return Seen((Sighting("hub-download", line, "git clone", word[:200], named.model, severity=severity),))
+            return Seen(
+                (Sighting("hub-download", line, "git clone", word[:200], named.model, severity=severity),)
+            )
     return NOTHING
 
 
@@ -114,9 +230,13 @@ def _fetched(words: list[str], line: int) -> Seen:
     for word in words[1:]:
         text = word.partition("=")[2] if word.startswith("--url=") else word
         named = hub_address(text)
-        if named is not None and (named.model or is_file_address(text) or text.lower().endswith(MODEL_SUFFIXES)):
+        if named is not None and (
+            named.model or is_file_address(text) or text.lower().endswith(MODEL_SUFFIXES)
+        ):
             severity = Severity.LOW if is_dataset_address(text) else None
-            return Seen((Sighting("hub-download", line, words[0], text[:200], named.model, named.revision, severity),))
+            return Seen(
+                (Sighting("hub-download", line, words[0], text[:200], named.model, named.revision, severity),)
+            )
         plain = text.partition("?")[0].lower()
         weights = plain.endswith(MODEL_SUFFIXES) and not plain.endswith(".bin")
         if "://" in text and weights and "://localhost" not in text and "://127.0.0.1" not in text:
@@ -126,7 +246,10 @@ def _fetched(words: list[str], line: int) -> Seen:
 
 def _pip(words: list[str], line: int) -> Seen:
     for word in words[1:]:
-        if hub_address(word.partition("@ ")[2] or word.partition("=")[2] or word) is not None or "huggingface.co/" in word:
+        if (
+            hub_address(word.partition("@ ")[2] or word.partition("=")[2] or word) is not None
+            or "huggingface.co/" in word
+        ):
             return Seen((Sighting("model-dependency", line, "pip", word[:200]),))
     return NOTHING
 
@@ -150,7 +273,9 @@ def _python(words: list[str], line: int) -> Seen:
 
 def _module(words: list[str], line: int) -> Seen:
     name = words[0]
-    if name.startswith(("vllm.entrypoints", "sglang.launch_server", "llama_cpp.server", "mlx_lm", "lmdeploy", "aphrodite")):
+    if name.startswith(
+        ("vllm.entrypoints", "sglang.launch_server", "llama_cpp.server", "mlx_lm", "lmdeploy", "aphrodite")
+    ):
         return _serve_flags(words, line, f"python -m {name}")
     if name.startswith("huggingface_hub"):
         return _hub_tool(["huggingface_hub", *words[1:]], line)
@@ -158,7 +283,11 @@ def _module(words: list[str], line: int) -> Seen:
         return _found("hub-download", line, "spacy download", _positional(words[2:]), None)
     if name in ("pip", "uv"):
         return _pip(words, line)
-    return judge_command([name.partition(".")[0], *words[1:]], line) if name in ("vllm", "sglang", "mlflow", "ollama") else NOTHING
+    return (
+        judge_command([name.partition(".")[0], *words[1:]], line)
+        if name in ("vllm", "sglang", "mlflow", "ollama")
+        else NOTHING
+    )
 
 
 def _vllm(words: list[str], line: int) -> Seen:
@@ -177,7 +306,11 @@ def _ollama(words: list[str], line: int) -> Seen:
 
 
 def _mlflow(words: list[str], line: int) -> Seen:
-    if words[1:2] == ["models"] and words[2:3] and words[2] in ("serve", "predict", "build-docker", "generate-dockerfile"):
+    if (
+        words[1:2] == ["models"]
+        and words[2:3]
+        and words[2] in ("serve", "predict", "build-docker", "generate-dockerfile")
+    ):
         uri = _option(words, "-m") or _option(words, "--model-uri") or ""
         return Seen((Sighting("registry-load", line, f"mlflow models {words[2]}", uri[:200]),))
     if words[1:3] == ["artifacts", "download"]:
@@ -208,11 +341,19 @@ def _docker(words: list[str], line: int) -> Seen:
 
 def _modelscope(words: list[str], line: int) -> Seen:
     model = _option(words, "--model") or _positional(words[2:])
-    return _found("hub-download", line, "modelscope download", model, None) if words[1:2] == ["download"] else NOTHING
+    return (
+        _found("hub-download", line, "modelscope download", model, None)
+        if words[1:2] == ["download"]
+        else NOTHING
+    )
 
 
 def _kaggle(words: list[str], line: int) -> Seen:
-    return Seen((Sighting("hub-download", line, "kaggle models"),)) if words[1:2] == ["models"] and "download" in words else NOTHING
+    return (
+        Seen((Sighting("hub-download", line, "kaggle models"),))
+        if words[1:2] == ["models"] and "download" in words
+        else NOTHING
+    )
 
 
 def _flags(words: list[str], line: int, program: str) -> Seen:
@@ -231,10 +372,20 @@ def _serve_flags(words: list[str], line: int, subject: str) -> Seen:
         value = given if equals else (words[number + 1] if number + 1 < len(words) else "")
         value = re.sub(r"^(?:.*,)?pretrained=([^,]+).*$", r"\1", value) if flag == "--model_args" else value
         named = read_name(value.replace("\f", "").strip(), legacy=False)
-        explicit = flag in ("-hf", "-hfr", "--hf-repo", "-hfd", "--hf-repo-draft") and not value.startswith("-")
+        explicit = flag in ("-hf", "-hfr", "--hf-repo", "-hfd", "--hf-repo-draft") and not value.startswith(
+            "-"
+        )
         if named.says in (Says.HUB, Says.URL) or explicit:
             down = sum(item.count("\f") for item in words[:number])
-            found.append(Sighting("hub-serve", line + down, f"{subject} {flag}", value[:200], named.model or _model_of(value)))
+            found.append(
+                Sighting(
+                    "hub-serve",
+                    line + down,
+                    f"{subject} {flag}",
+                    value[:200],
+                    named.model or _model_of(value),
+                )
+            )
     return Seen(tuple(found)) + _remote_code(words, line)
 
 
@@ -247,14 +398,18 @@ def _remote_code(words: list[str], line: int) -> Seen:
     return NOTHING
 
 
-def _found(rule: str, line: int, subject: str, model: str | None, revision: str | None, *, dataset: bool = False) -> Seen:
+def _found(
+    rule: str, line: int, subject: str, model: str | None, revision: str | None, *, dataset: bool = False
+) -> Seen:
     named = read_name(model or "")
     severity = Severity.LOW if dataset else None
     one = Sighting(rule, line, subject, "", named.model, revision, severity)
     if pinned(revision) or dataset:
         return Seen((one,))
     moved = Severity.MEDIUM if revision else None
-    return Seen((one, Sighting("unpinned-revision", line, subject, revision or "", named.model, revision, moved)))
+    return Seen(
+        (one, Sighting("unpinned-revision", line, subject, revision or "", named.model, revision, moved))
+    )
 
 
 def _model_of(text: str) -> str | None:
@@ -270,7 +425,27 @@ def _option(words: list[str], name: str) -> str | None:
     return None
 
 
-_WITH_VALUE = frozenset({"--local-dir", "--revision", "--cache-dir", "--include", "--exclude", "--repo-type", "--token", "--max-workers", "--dtype", "--host", "--port", "--device", "--gpu-memory-utilization", "--max-model-len", "--tensor-parallel-size", "-tp", "--served-model-name"})
+_WITH_VALUE = frozenset(
+    {
+        "--local-dir",
+        "--revision",
+        "--cache-dir",
+        "--include",
+        "--exclude",
+        "--repo-type",
+        "--token",
+        "--max-workers",
+        "--dtype",
+        "--host",
+        "--port",
+        "--device",
+        "--gpu-memory-utilization",
+        "--max-model-len",
+        "--tensor-parallel-size",
+        "-tp",
+        "--served-model-name",
+    }
+)
 
 
 def _positional(words: list[str]) -> str | None:

@@ -49,9 +49,24 @@ _PROVIDER = re.compile(
     r"|bedrock/|groq/|cohere/command|cohere/(?:embed|rerank)|together_ai/|openrouter/|fireworks_ai/|perplexity/|ollama(?:_chat)?/|xai/grok|mistral/|deepseek/)"
 )
 _REVISION_URL = re.compile(r"/(?:resolve|blob|raw|tree)/([^/?#]+)")
-_NOT_MODELS = ("datasets", "spaces", "docs", "api", "blog", "papers", "collections", "join", "login", "settings", "learn", "posts")
+_NOT_MODELS = (
+    "datasets",
+    "spaces",
+    "docs",
+    "api",
+    "blog",
+    "papers",
+    "collections",
+    "join",
+    "login",
+    "settings",
+    "learn",
+    "posts",
+)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_SUFFIX_PATH = re.compile(r"\.(?:py|ya?ml|json|txt|csv|md|jsonl|parquet|tar|gz|zip|toml|ini|cfg|sh|npy)$", re.IGNORECASE)
+_SUFFIX_PATH = re.compile(
+    r"\.(?:py|ya?ml|json|txt|csv|md|jsonl|parquet|tar|gz|zip|toml|ini|cfg|sh|npy)$", re.IGNORECASE
+)
 
 
 class Says(StrEnum):

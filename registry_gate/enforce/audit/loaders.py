@@ -45,14 +45,27 @@ class Loader:
 _LOAD = Loader("hub-load", Takes.MODEL)
 _FETCH = Loader("hub-download", Takes.MODEL, names=("repo_id",))
 _SERVE = Loader("hub-serve", Takes.MODEL, names=("model", "model_path"))
-_FILE = Loader("unverified-pickle", Takes.FILE, names=("f", "file", "filename", "filepath", "path", "filepath_or_buffer"))
+_FILE = Loader(
+    "unverified-pickle", Takes.FILE, names=("f", "file", "filename", "filepath", "path", "filepath_or_buffer")
+)
 _WEIGHTS = Loader("unverified-weights", Takes.WEIGHTS, names=("filename", "path", "path_or_bytes", "f"))
 _KEYWORD = Loader(
-    "hub-load", Takes.MODEL, position=-1, names=("model_name", "model_name_or_path", "model_id", "model", "repo_id")
+    "hub-load",
+    Takes.MODEL,
+    position=-1,
+    names=("model_name", "model_name_or_path", "model_id", "model", "repo_id"),
 )
-_TORCHVISION = Loader("hub-load", Takes.PRETRAINED, position=-1, flag="weights", names=("weights", "pretrained"))
+_TORCHVISION = Loader(
+    "hub-load", Takes.PRETRAINED, position=-1, flag="weights", names=("weights", "pretrained")
+)
 _KERAS_APP = Loader(
-    "hub-load", Takes.PRETRAINED, position=-1, flag="weights", names=("weights",), within="applications", default=True
+    "hub-load",
+    Takes.PRETRAINED,
+    position=-1,
+    flag="weights",
+    names=("weights",),
+    within="applications",
+    default=True,
 )
 _ADDRESS = Loader("hub-download", Takes.ADDRESS, names=("url", "origin", "fullurl", "uri"))
 _SECOND_ADDRESS = Loader("hub-download", Takes.ADDRESS, position=1, names=("url", "origin", "uri"))
@@ -222,7 +235,12 @@ def find_loader(dotted: str) -> Loader | None:
 def _fits(loader: Loader, parts: list[str]) -> bool:
     if loader.within:
         return loader.within in parts[:-1]
-    return not (parts[0] == "torch" and parts[-1] == "load" and len(parts) > 2 and parts[1] not in ("serialization", "jit", "export"))
+    return not (
+        parts[0] == "torch"
+        and parts[-1] == "load"
+        and len(parts) > 2
+        and parts[1] not in ("serialization", "jit", "export")
+    )
 
 
 def _takes_base(parts: list[str]) -> bool:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 from registry_gate.enforce.audit.python_file import read_code
 from registry_gate.enforce.audit.python_values import Modules
 from registry_gate.enforce.audit.settings_words import judge_environment
 from registry_gate.enforce.audit.shell import read_shell
 from registry_gate.enforce.audit.sighting import NOTHING, Seen, Sighting
-from dataclasses import replace
 
 _SHELL_CELLS = ("%%bash", "%%sh", "%%!", "%%script bash", "%%script sh", "%%system", "%%shell")
 _PYTHON_CELLS = ("%%time", "%%timeit", "%%capture", "%%prun", "%%python", "%%memit", "%%heat", "%%snakeviz")
@@ -39,7 +39,11 @@ def read_notebook(text: str, path: str, modules: Modules | None = None) -> Seen:
 
 
 def _judge_program(
-    program: list[str], places: list[tuple[int, int]], cells: list[str | None], path: str, modules: Modules | None
+    program: list[str],
+    places: list[tuple[int, int]],
+    cells: list[str | None],
+    path: str,
+    modules: Modules | None,
 ) -> Seen:
     whole = read_code("\n".join(program), path, modules)
     if any(item.rule == "could-not-tell" for item in whole.sightings):
@@ -48,7 +52,9 @@ def _judge_program(
     for item in whole.sightings:
         cell, line = places[min(item.line, len(places)) - 1] if places else (1, 1)
         placed.append(replace(item, cell=cell, line=line))
-    roads = [replace(use, cell=places[use.line - 1][0], line=places[use.line - 1][1]) for use in whole.on_road]
+    roads = [
+        replace(use, cell=places[use.line - 1][0], line=places[use.line - 1][1]) for use in whole.on_road
+    ]
     return Seen(tuple(placed), tuple(roads), whole.notes)
 
 
@@ -70,7 +76,12 @@ def _cells(text: str) -> list[str | None] | Sighting:
         return Sighting("could-not-tell", 1, "notebook", "it is no notebook: no object")
     cells = document.get("cells")
     if cells is None and isinstance(document.get("worksheets"), list):
-        cells = [cell for sheet in document["worksheets"] if isinstance(sheet, dict) for cell in sheet.get("cells") or ()]
+        cells = [
+            cell
+            for sheet in document["worksheets"]
+            if isinstance(sheet, dict)
+            for cell in sheet.get("cells") or ()
+        ]
     if not isinstance(cells, list):
         return Sighting("could-not-tell", 1, "notebook", "it is no notebook: it has no cells")
     return [_source(cell) for cell in cells]

@@ -70,7 +70,10 @@ class Project:
 
     def _path(self, parts: list[str], level: int, base: PurePosixPath, importer: str) -> str | None:
         if level:
-            for candidate in (base.joinpath(*parts).with_suffix(".py"), base.joinpath(*parts) / "__init__.py"):
+            for candidate in (
+                base.joinpath(*parts).with_suffix(".py"),
+                base.joinpath(*parts) / "__init__.py",
+            ):
                 if candidate.as_posix() in self._sources:
                     return candidate.as_posix()
             return None

@@ -18,8 +18,14 @@ from registry_gate.enforce.audit.shell import judge_words, read_shell
 from registry_gate.enforce.audit.sighting import NOTHING, RoadUse, Seen, Sighting
 from registry_gate.finding import Severity
 
-_STRANGERS_METHODS = frozenset(FAMILY_METHODS) | {"snapshot_download", "hf_hub_download", "load_state_dict_from_url"}
-_SETTING = frozenset({"os.environ.setdefault", "os.putenv", "os.environ.update", "builtins.monkeypatch.setenv"})
+_STRANGERS_METHODS = frozenset(FAMILY_METHODS) | {
+    "snapshot_download",
+    "hf_hub_download",
+    "load_state_dict_from_url",
+}
+_SETTING = frozenset(
+    {"os.environ.setdefault", "os.putenv", "os.environ.update", "builtins.monkeypatch.setenv"}
+)
 
 
 def judge_call(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
@@ -70,7 +76,9 @@ def _judge_partial(looking: Evaluator, callee: Value, node: ast.Call, scope: Sco
     inner = callee.node
     if loader is None or not isinstance(inner, ast.Call):
         return NOTHING
-    whole = ast.Call(func=node.func, args=[*inner.args[1:], *node.args], keywords=[*inner.keywords, *node.keywords])
+    whole = ast.Call(
+        func=node.func, args=[*inner.args[1:], *node.args], keywords=[*inner.keywords, *node.keywords]
+    )
     return judge_loader(looking, loader, callee.text, ast.copy_location(whole, node), scope)
 
 
@@ -87,7 +95,11 @@ def _judge_foreign(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope
     """A package the tables do not know has a ``from_pretrained``: believed to load where a hub id is given."""
     given = argument(node, 0, ("pretrained_model_name_or_path", "model", "model_name", "model_id", "repo_id"))
     values = looking.values(given, scope)
-    if any(read_name(value.text, legacy=False).says in (Says.HUB, Says.URL) for value in values if value.kind is Kind.TEXT):
+    if any(
+        read_name(value.text, legacy=False).says in (Says.HUB, Says.URL)
+        for value in values
+        if value.kind is Kind.TEXT
+    ):
         return judge_loader(looking, Loader("hub-load", Takes.MODEL), dotted, node, scope)
     return NOTHING
 
@@ -120,13 +132,23 @@ def _judge_models(
     looking: Evaluator, loader: Loader, asked: Argument, node: ast.Call, scope: Scope, values: Values
 ) -> Seen:
     if not values:
-        spread = any(isinstance(item, ast.Starred) for item in node.args) or any(item.arg is None for item in node.keywords)
+        spread = any(isinstance(item, ast.Starred) for item in node.args) or any(
+            item.arg is None for item in node.keywords
+        )
         if loader.default or (spread and loader.position >= 0):
             return Seen((asked.sighting(loader.rule, "no model is named: the library's default is fetched"),))
         return NOTHING
-    offline = _is_true(looking, node, scope, "local_files_only") or _is_true(looking, node, scope, "local_files")
+    offline = _is_true(looking, node, scope, "local_files_only") or _is_true(
+        looking, node, scope, "local_files"
+    )
     dataset = "dataset" in looking.texts(argument(node, -1, ("repo_type",)), scope)
-    return judge_model(loader, asked, tuple(_named(value) for value in _flat(looking, values)), offline=offline, dataset=dataset)
+    return judge_model(
+        loader,
+        asked,
+        tuple(_named(value) for value in _flat(looking, values)),
+        offline=offline,
+        dataset=dataset,
+    )
 
 
 def _flat(looking: Evaluator, values: Values) -> Values:
@@ -148,7 +170,11 @@ def _named(value: Value) -> Named | None:
     if value.kind is Kind.RESULT:
         return Named(Says.NOTHING) if find_loader(value.text) else None
     if value.kind is Kind.REF:
-        return None if value.text.startswith(("sys.argv", "os.environ", "builtins.", "builtins.input")) else Named(Says.NOTHING)
+        return (
+            None
+            if value.text.startswith(("sys.argv", "os.environ", "builtins.", "builtins.input"))
+            else Named(Says.NOTHING)
+        )
     return Named(Says.LOCAL)
 
 
@@ -160,7 +186,9 @@ def _judge_pretrained(
         return judge_model(loader, asked, (read_name(name.partition(":")[2]),))
     if not pretrained_asked(looking, loader, node, scope):
         return NOTHING
-    return Seen((asked.sighting(loader.rule, f"pretrained weights {name!r}" if name else "pretrained weights"),))
+    return Seen(
+        (asked.sighting(loader.rule, f"pretrained weights {name!r}" if name else "pretrained weights"),)
+    )
 
 
 def _judge_command(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
@@ -172,7 +200,11 @@ def _judge_command(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
             seen += judge_words(words, node.lineno)
         elif value.kind is Kind.TEXT:
             several = [value.text, *(_word(looking, item, scope) for item in node.args[1:])]
-            seen += judge_words(several, node.lineno) if len(several) > 1 else read_shell(value.text).at(node.lineno)
+            seen += (
+                judge_words(several, node.lineno)
+                if len(several) > 1
+                else read_shell(value.text).at(node.lineno)
+            )
     return seen
 
 
@@ -220,7 +252,10 @@ def _handed_over(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
     if name not in known.HANDING_OVER:
         return NOTHING
-    candidates = [*node.args[:2], *(item.value for item in node.keywords if item.arg in ("target", "func", "function"))]
+    candidates = [
+        *node.args[:2],
+        *(item.value for item in node.keywords if item.arg in ("target", "func", "function")),
+    ]
     for given in candidates:
         for value in looking.values(given, scope) if isinstance(given, ast.Name | ast.Attribute) else ():
             loader = find_loader(value.text) if value.kind is Kind.REF else None
@@ -244,13 +279,19 @@ def _later_arguments(node: ast.Call, given: ast.expr) -> list[ast.expr]:
 def _told_later(loader: Loader, dotted: str, node: ast.Call, name: str) -> Seen:
     if name == "partial":
         return NOTHING  # judged where it is called
-    return Seen((Sighting("model-not-told", node.lineno, dotted, "the loader is handed to another function"),))
+    return Seen(
+        (Sighting("model-not-told", node.lineno, dotted, "the loader is handed to another function"),)
+    )
 
 
 def _hub_texts(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
     """``hf://`` addresses open a hub's file in any function that takes paths."""
+    named_too = any(
+        isinstance(item.value, str) and item.value.startswith("hf://") for item in looking.module.strings
+    )
+    kinds = (ast.Constant, ast.JoinedStr, ast.Name) if named_too else (ast.Constant, ast.JoinedStr)
     for given in node.args[:2]:
-        if isinstance(given, ast.Constant | ast.JoinedStr | ast.Name):
+        if isinstance(given, kinds):
             for text in looking.texts(given, scope):
                 if text.startswith("hf://") and not text.startswith("hf://datasets/"):
                     named = hub_address(text)

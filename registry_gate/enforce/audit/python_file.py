@@ -51,7 +51,9 @@ def parse(text: str, path: str) -> Module | Sighting:
         line = max(1, error.lineno or 1)
         return Sighting("could-not-tell", line, "Python", f"it does not parse: {error.msg}"[:200])
     except (ValueError, RecursionError, MemoryError, OverflowError) as error:
-        return Sighting("could-not-tell", 1, "Python", f"it does not parse: {type(error).__name__}: {error}"[:200])
+        return Sighting(
+            "could-not-tell", 1, "Python", f"it does not parse: {type(error).__name__}: {error}"[:200]
+        )
     return read_module(path, tree)
 
 
@@ -81,7 +83,12 @@ def read_code(
 def read_parsed(module: Module, modules: Modules) -> Seen:
     """What a parsed module shows."""
     looking = Evaluator(module, modules)
-    seen = [*module_sightings(looking), assigned_switches(looking, module), _set_items(looking), _addresses(module)]
+    seen = [
+        *module_sightings(looking),
+        assigned_switches(looking, module),
+        _set_items(looking),
+        _addresses(module),
+    ]
     sightings = [item for one in seen for item in one.sightings]
     return Seen(_unique(_without_echoes(sightings)), tuple(use for one in seen for use in one.on_road))
 
@@ -99,7 +106,9 @@ def _without_echoes(sightings: list[Sighting]) -> list[Sighting]:
 def _unique(sightings: list[Sighting]) -> tuple[Sighting, ...]:
     found: dict[tuple[object, ...], Sighting] = {}
     for item in sightings:
-        found.setdefault((item.rule, item.line, item.model, item.subject if item.rule != "remote-code" else ""), item)
+        found.setdefault(
+            (item.rule, item.line, item.model, item.subject if item.rule != "remote-code" else ""), item
+        )
     return tuple(sorted(found.values(), key=lambda item: (item.line, item.column)))
 
 
@@ -123,7 +132,11 @@ def _addresses(module: Module) -> Seen:
         named = hub_address(text) if " " not in text.strip() and "\\" not in text else None
         if named is not None and is_file_address(text) and "(" not in text and "*" not in text:
             severity = Severity.LOW if is_dataset_address(text) else Severity.MEDIUM
-            found.append(Sighting("hub-download", node.lineno, "address", text[:200], named.model, named.revision, severity))
+            found.append(
+                Sighting(
+                    "hub-download", node.lineno, "address", text[:200], named.model, named.revision, severity
+                )
+            )
     return Seen(tuple(found))
 
 

@@ -22,7 +22,16 @@ from registry_gate.enforce.audit.python_values import Evaluator, Kind, Values
 from registry_gate.enforce.audit.sighting import NOTHING, Seen
 from registry_gate.finding import Severity
 
-_MODEL_PACKAGES = ("torch", "joblib", "keras", "tensorflow", "tf_keras", "fastai", "lightning", "pytorch_lightning")
+_MODEL_PACKAGES = (
+    "torch",
+    "joblib",
+    "keras",
+    "tensorflow",
+    "tf_keras",
+    "fastai",
+    "lightning",
+    "pytorch_lightning",
+)
 
 
 def judge_file(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope, values: Values) -> Seen:
@@ -38,7 +47,11 @@ def judge_file(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope, va
     if dotted.startswith("torch.") and any(value.text == "True" for value in options.get("weights_only", ())):
         return Seen((asked.sighting("unverified-weights", "weights_only=True"),))
     if dotted.endswith("Unpickler") or (package == "shelve"):
-        return Seen((asked.sighting("unverified-pickle"),)) if _model_like(node, scope, values) else _doubtful(asked)
+        return (
+            Seen((asked.sighting("unverified-pickle"),))
+            if _model_like(node, scope, values)
+            else _doubtful(asked)
+        )
     if package in _MODEL_PACKAGES or _model_like(node, scope, values):
         shown = next((value.text for value in values if value.kind in (Kind.TEXT, Kind.LOCAL)), "")
         return Seen((asked.sighting("unverified-pickle", shown[:200]),))
@@ -51,16 +64,23 @@ def _doubtful(asked: Argument) -> Seen:
 
 def _made_here(looking: Evaluator, node: ast.Call, scope: Scope, values: Values) -> bool:
     """``loads(dumps(x))``: a copy of what the program holds already."""
-    return bool(values) and all(
-        value.kind is Kind.RESULT and value.text.endswith((".dumps", ".getvalue", ".getbuffer")) for value in values
-    ) or any(_wraps_dumps(looking, item, scope) for item in node.args[:1])
+    return (
+        (bool(values)
+        and all(
+            value.kind is Kind.RESULT and value.text.endswith((".dumps", ".getvalue", ".getbuffer"))
+            for value in values
+        ))
+        or any(_wraps_dumps(looking, item, scope) for item in node.args[:1])
+    )
 
 
 def _wraps_dumps(looking: Evaluator, node: ast.expr, scope: Scope) -> bool:
     if not isinstance(node, ast.Call):
         return False
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    return name == "dumps" or (name == "BytesIO" and any(_wraps_dumps(looking, item, scope) for item in node.args))
+    return name == "dumps" or (
+        name == "BytesIO" and any(_wraps_dumps(looking, item, scope) for item in node.args)
+    )
 
 
 def _model_like(node: ast.Call, scope: Scope, values: Values) -> bool:
@@ -109,5 +129,7 @@ def judge_dataset(looking: Evaluator, asked: Argument, node: ast.Call, scope: Sc
     """A data set: only one that brings a script runs code."""
     for value in values:
         if value.kind in (Kind.TEXT, Kind.LOCAL) and value.text.endswith(".py"):
-            return Seen((asked.sighting("remote-code", "a data set's loading script", severity=Severity.HIGH),))
+            return Seen(
+                (asked.sighting("remote-code", "a data set's loading script", severity=Severity.HIGH),)
+            )
     return NOTHING

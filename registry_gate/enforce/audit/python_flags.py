@@ -42,7 +42,9 @@ def _spread(looking: Evaluator, values: Values, node: ast.Call, scope: Scope) ->
         if value.kind is Kind.DICT and isinstance(value.node, ast.Dict):
             for key, item in zip(value.node.keys, value.node.values, strict=True):
                 if isinstance(key, ast.Constant) and key.value in _SWITCHES:
-                    found += _switched(str(key.value), looking.values(item, value.scope or scope), node.lineno)
+                    found += _switched(
+                        str(key.value), looking.values(item, value.scope or scope), node.lineno
+                    )
     return found
 
 
@@ -86,5 +88,9 @@ def _by_place(loader: Loader, node: ast.Call) -> ast.expr | None:
 
 def _fetches(kind: Kind, text: str) -> bool:
     if kind is Kind.TEXT:
-        return bool(text) and not text.startswith(("/", ".", "~")) and not text.endswith((".h5", ".pt", ".bin", ".pth", ".weights.h5"))
+        return (
+            bool(text)
+            and not text.startswith(("/", ".", "~"))
+            and not text.endswith((".h5", ".pt", ".bin", ".pth", ".weights.h5"))
+        )
     return kind in (Kind.REF, Kind.UNKNOWN)

@@ -22,11 +22,24 @@ HANDED_ON = frozenset(
 )  # fmt: skip
 """Their result is, for our purpose, their first argument."""
 
-LOCAL_RESULTS = ("tempfile.", "os.getcwd", "os.path.dirname", "os.path.abspath", "os.path.realpath", "glob.", "pathlib.", "builtins.open", "io.open", "gzip.open")
+LOCAL_RESULTS = (
+    "tempfile.",
+    "os.getcwd",
+    "os.path.dirname",
+    "os.path.abspath",
+    "os.path.realpath",
+    "glob.",
+    "pathlib.",
+    "builtins.open",
+    "io.open",
+    "gzip.open",
+)
 """Functions, or beginnings of their names, whose results are paths or files of this machine."""
 
 JOINING = frozenset({"os.path.join", "posixpath.join"})
-ENVIRONMENT = frozenset({"os.environ.get", "os.getenv", "os.environ.setdefault", "environ.get", "os.environ.pop"})
+ENVIRONMENT = frozenset(
+    {"os.environ.get", "os.getenv", "os.environ.setdefault", "environ.get", "os.environ.pop"}
+)
 IMPORTING = frozenset({"importlib.import_module", "builtins.__import__"})
 RUNNING_CODE = frozenset({"builtins.exec", "builtins.eval", "builtins.compile", "code.interact"})
 
@@ -38,15 +51,74 @@ COMMANDS = frozenset(
         "os.spawnlp", "os.posix_spawn", "invoke.run", "plumbum.local", "commands.getoutput", "pty.spawn",
     }
 )  # fmt: skip
-COMMAND_METHODS = frozenset({"run", "sudo", "local", "exec_command", "run_cmd", "sh", "execute", "shell", "run_commands", "run_command", "system", "getoutput"})
+COMMAND_METHODS = frozenset(
+    {
+        "run",
+        "sudo",
+        "local",
+        "exec_command",
+        "run_cmd",
+        "sh",
+        "execute",
+        "shell",
+        "run_commands",
+        "run_command",
+        "system",
+        "getoutput",
+    }
+)
 """Methods of things unknown that often run a command; only what is plainly a hub's download counts there."""
 
 TEXT_METHODS = frozenset(
-    {"strip", "lstrip", "rstrip", "lower", "upper", "removesuffix", "removeprefix", "casefold", "encode", "decode", "split", "rsplit", "copy"}
+    {
+        "strip",
+        "lstrip",
+        "rstrip",
+        "lower",
+        "upper",
+        "removesuffix",
+        "removeprefix",
+        "casefold",
+        "encode",
+        "decode",
+        "split",
+        "rsplit",
+        "copy",
+    }
 )
-PATH_METHODS = frozenset({"open", "resolve", "absolute", "expanduser", "joinpath", "as_posix", "with_suffix", "with_name", "read_bytes", "parent"})
+PATH_METHODS = frozenset(
+    {
+        "open",
+        "resolve",
+        "absolute",
+        "expanduser",
+        "joinpath",
+        "as_posix",
+        "with_suffix",
+        "with_name",
+        "read_bytes",
+        "parent",
+    }
+)
 HANDING_OVER = frozenset(
-    {"partial", "map", "submit", "to_thread", "run_in_executor", "Thread", "Process", "apply", "apply_async", "starmap", "imap", "delayed", "Timer", "remote", "lru_cache", "cache"}
+    {
+        "partial",
+        "map",
+        "submit",
+        "to_thread",
+        "run_in_executor",
+        "Thread",
+        "Process",
+        "apply",
+        "apply_async",
+        "starmap",
+        "imap",
+        "delayed",
+        "Timer",
+        "remote",
+        "lru_cache",
+        "cache",
+    }
 )
 """Callables that are given another callable, to call it later."""
 

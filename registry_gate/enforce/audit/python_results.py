@@ -8,6 +8,8 @@ from registry_gate.enforce.audit import python_known as known
 from registry_gate.enforce.audit.python_scope import Scope
 from registry_gate.enforce.audit.python_values import HOLE, UNKNOWN, VERIFIED, Evaluator, Kind, Value, Values
 
+_MAX_RETURNS = 8
+
 
 def result_of(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
     """All that a call may give."""
@@ -61,7 +63,9 @@ def _local(looking: Evaluator, first: ast.expr | None, scope: Scope) -> Values:
     values = looking.values(first, scope) if first is not None else UNKNOWN
     if any(value.kind is Kind.VERIFIED for value in values):
         return VERIFIED
-    return tuple(Value(Kind.LOCAL, value.text if value.kind in (Kind.TEXT, Kind.LOCAL) else "") for value in values)
+    return tuple(
+        Value(Kind.LOCAL, value.text if value.kind in (Kind.TEXT, Kind.LOCAL) else "") for value in values
+    )
 
 
 def _joined_path(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
@@ -77,7 +81,9 @@ def _got(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
     found = tuple(value for name in names for value in looking.attribute(base, name))
     if found:
         return found
-    return tuple(Value(Kind.REF, f"{value.text}.{HOLE}") for value in base if value.kind is Kind.REF) or UNKNOWN
+    return (
+        tuple(Value(Kind.REF, f"{value.text}.{HOLE}") for value in base if value.kind is Kind.REF) or UNKNOWN
+    )
 
 
 def _returned(looking: Evaluator, callee: Value) -> Values:
@@ -88,8 +94,9 @@ def _returned(looking: Evaluator, callee: Value) -> Values:
     if inner is None:
         return UNKNOWN
     home = looking.other(callee.module)
-    returns = [item.value for item in ast.walk(callee.node) if isinstance(item, ast.Return) and item.value is not None]
-    return tuple(value for item in returns[:8] for value in home.values(item, inner)) or UNKNOWN
+    return (
+        tuple(value for item in inner.returns[:_MAX_RETURNS] for value in home.values(item, inner)) or UNKNOWN
+    )
 
 
 def _of_method(looking: Evaluator, node: ast.Call, func: ast.Attribute, scope: Scope) -> Values | None:
@@ -131,7 +138,9 @@ def _formatted(looking: Evaluator, text: str, node: ast.Call, scope: Scope) -> s
     return text[:2000]
 
 
-def _of_dictionary(looking: Evaluator, node: ast.Call, method: str, base: Values, scope: Scope) -> Values | None:
+def _of_dictionary(
+    looking: Evaluator, node: ast.Call, method: str, base: Values, scope: Scope
+) -> Values | None:
     found: list[Value] = []
     for value in base:
         if not isinstance(value.node, ast.Dict):

@@ -46,6 +46,7 @@ class Scope:
     node: ast.AST
     names: dict[str, list[Bound]] = field(default_factory=dict)
     stars: list[str] = field(default_factory=list)
+    returns: list[ast.expr] = field(default_factory=list)
 
     def bind(self, name: str, value: Bound) -> None:
         """Remember one more thing that a name may stand for."""
@@ -143,7 +144,10 @@ def _read_lambda(module: Module, node: ast.Lambda, scope: Scope) -> Scope:
 def _parameters(module: Module, given: ast.arguments, scope: Scope) -> None:
     plain = [*given.posonlyargs, *given.args]
     defaults: list[ast.expr | None] = [None] * (len(plain) - len(given.defaults)) + list(given.defaults)
-    for parameter, default in [*zip(plain, defaults, strict=True), *zip(given.kwonlyargs, given.kw_defaults, strict=True)]:
+    for parameter, default in [
+        *zip(plain, defaults, strict=True),
+        *zip(given.kwonlyargs, given.kw_defaults, strict=True),
+    ]:
         scope.bind(parameter.arg, Parameter(default, parameter.annotation))
         if default is not None:
             module.assigned.append((parameter.arg, default, scope))
@@ -162,7 +166,9 @@ def _read_assign(module: Module, node: ast.Assign, scope: Scope) -> Scope:
     return scope
 
 
-def _read_annotated(module: Module, node: ast.AnnAssign | ast.NamedExpr | ast.AugAssign, scope: Scope) -> Scope:
+def _read_annotated(
+    module: Module, node: ast.AnnAssign | ast.NamedExpr | ast.AugAssign, scope: Scope
+) -> Scope:
     if node.value is not None:
         _bind_target(module, node.target, node.value, scope)
     return scope
@@ -215,7 +221,9 @@ def _read_call(module: Module, node: ast.Call, scope: Scope) -> Scope:
 def _read_argument(module: Module, node: ast.Call) -> None:
     """``parser.add_argument("--model-name", default=...)`` becomes what ``args.model_name`` may be."""
     default = next((item.value for item in node.keywords if item.arg == "default"), None)
-    flags = [item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+    flags = [
+        item.value for item in node.args if isinstance(item, ast.Constant) and isinstance(item.value, str)
+    ]
     flags += [
         item.value.value
         for item in node.keywords
@@ -246,7 +254,14 @@ def _read_statement(module: Module, node: ast.Expr, scope: Scope) -> Scope:
     return scope
 
 
+def _read_return(module: Module, node: ast.Return, scope: Scope) -> Scope:
+    if node.value is not None:
+        scope.returns.append(node.value)
+    return scope
+
+
 _READERS = {
+    ast.Return: _read_return,
     ast.Import: _read_import,
     ast.ImportFrom: _read_import_from,
     ast.FunctionDef: _read_function,

@@ -11,6 +11,7 @@ from registry_gate.enforce.audit import python_known as known
 from registry_gate.enforce.audit.python_scope import Bound, Element, Imported, Module, Parameter, Scope
 
 _MAX_DEPTH = 14
+_MAX_STEPS = 600
 _MAX_VALUES = 16
 _MAX_TEXT = 2000
 HOLE = "{}"
@@ -71,6 +72,8 @@ class Evaluator:
         self._busy: set[tuple[int, int]] = set()
         self._memory: dict[tuple[int, int], Values] = {}
         self._depth = 0
+        self._steps = 0
+        self._cuts = 0
 
     def values(self, node: ast.AST | None, scope: Scope) -> Values:
         """All that an expression may be; never empty."""
@@ -79,18 +82,21 @@ class Evaluator:
         key = (id(node), id(scope))
         if key in self._memory:
             return self._memory[key]
-        if key in self._busy or self._depth > _MAX_DEPTH:
+        self._steps = self._steps + 1 if self._depth else 0
+        if key in self._busy or self._depth > _MAX_DEPTH or self._steps > _MAX_STEPS:
+            self._cuts += 1
             return UNKNOWN
         self._busy.add(key)
         self._depth += 1
+        cuts = self._cuts
         try:
             reader = _READERS.get(type(node))
             found = _few(reader(self, node, scope)) if reader else UNKNOWN
         finally:
             self._depth -= 1
             self._busy.discard(key)
-        if self._depth == 0:
-            self._memory[key] = found
+        if self._depth == 0 or cuts == self._cuts:
+            self._memory[key] = found  # what a cut made shorter is looked at anew when asked for by itself
         return found
 
     def texts(self, node: ast.AST | None, scope: Scope) -> tuple[str, ...]:
@@ -179,7 +185,11 @@ class Evaluator:
         if value.kind is Kind.REF:
             return (Value(Kind.REF, f"{value.text}.{name}"),)
         if value.kind is Kind.MODULE and value.module is not None:
-            return self._other(value.module).name(name, value.module.scope) if _has(value.module, name) else UNKNOWN
+            return (
+                self._other(value.module).name(name, value.module.scope)
+                if _has(value.module, name)
+                else UNKNOWN
+            )
         if value.kind is Kind.CLASS and value.scope is not None:
             return self._of_class(value, name)
         if value.kind in (Kind.VERIFIED, Kind.LOCAL, Kind.RESULT):
@@ -190,7 +200,7 @@ class Evaluator:
         if module is self.module:
             return self
         other = Evaluator(module, self._modules)
-        other._depth = self._depth
+        other._depth, other._steps, other._busy = self._depth, self._steps, self._busy
         return other
 
     def _of_class(self, value: Value, name: str) -> Values:
@@ -215,7 +225,11 @@ class Evaluator:
         if name in self.module.arguments:
             defaults = self.module.arguments[name]
             return tuple(value for item in defaults for value in self.values(item, self.module.scope))
-        owners = [scope for scope in self.module.classes.values() if name in scope.names or f".{name}" in scope.names]
+        owners = [
+            scope
+            for scope in self.module.classes.values()
+            if name in scope.names or f".{name}" in scope.names
+        ]
         if len(owners) != 1 or self._depth > _MAX_DEPTH:
             return UNKNOWN
         scope = owners[0]
@@ -275,9 +289,13 @@ class Evaluator:
 
     def _percent(self, node: ast.BinOp, scope: Scope) -> Values:
         given = node.right.elts if isinstance(node.right, ast.Tuple) else [node.right]
-        return tuple(
-            Value(Kind.TEXT, self._filled(text, "%s", given, scope)) for text in self.texts(node.left, scope)
-        ) or UNKNOWN
+        return (
+            tuple(
+                Value(Kind.TEXT, self._filled(text, "%s", given, scope))
+                for text in self.texts(node.left, scope)
+            )
+            or UNKNOWN
+        )
 
     def _filled(self, text: str, mark: str, given: list[ast.expr], scope: Scope) -> str:
         for item in given:
@@ -326,7 +344,12 @@ class Evaluator:
             for key, value in zip(node.keys, node.values, strict=True)
             if isinstance(key, ast.Constant) and key.value in keys
         ]
-        return tuple(item for value in (exact or node.values)[:_MAX_VALUES] for item in self.values(value, scope)) or UNKNOWN
+        return (
+            tuple(
+                item for value in (exact or node.values)[:_MAX_VALUES] for item in self.values(value, scope)
+            )
+            or UNKNOWN
+        )
 
     def _awaited(self, node: ast.Await | ast.NamedExpr | ast.Starred, scope: Scope) -> Values:
         return self.values(node.value, scope)

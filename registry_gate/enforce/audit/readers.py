@@ -45,7 +45,15 @@ def read_source(source: Source, project: Project) -> Seen:
         if source.kind is FileKind.NOTEBOOK:
             return read_notebook(source.text, source.shown, project)
         return _READERS[source.kind](source.text)
-    except (RecursionError, MemoryError, ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+    except (
+        RecursionError,
+        MemoryError,
+        ValueError,
+        IndexError,
+        KeyError,
+        AttributeError,
+        TypeError,
+    ) as error:
         # Whatever a hostile file does to a reader, the others are still looked at, and this one is not passed over.
         detail = f"the reader gave up: {type(error).__name__}: {str(error)[:120]}"
         return Seen((Sighting("could-not-tell", 1, source.kind.value, detail),))

@@ -9,12 +9,31 @@ from registry_gate.enforce.audit.sighting import NOTHING, Seen, Sighting
 from registry_gate.finding import Severity
 
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_REQUIREMENT = re.compile(r"^[\w.-]+(?:\[[\w, .-]*\])?\s*@\s+")
 _OFF = frozenset({"0", "false", "no", "off"})
 _ON = frozenset({"1", "true", "yes", "on"})
 _OFFLINE = frozenset({"hf_hub_offline", "transformers_offline", "hf_datasets_offline", "diffusers_offline"})
-_ENDPOINTS = frozenset({"hf_endpoint", "hf_mirror", "huggingface_endpoint", "huggingface_co_resolve_endpoint", "hf_inference_endpoint", "modelscope_domain"})
+_ENDPOINTS = frozenset(
+    {
+        "hf_endpoint",
+        "hf_mirror",
+        "huggingface_endpoint",
+        "huggingface_co_resolve_endpoint",
+        "hf_inference_endpoint",
+        "modelscope_domain",
+    }
+)
 _TRANSFER = frozenset({"hf_hub_enable_hf_transfer", "hf_xet_high_performance", "vllm_use_modelscope"})
-_TOKENS = frozenset({"hf_token", "hugging_face_hub_token", "huggingface_hub_token", "huggingface_token", "hf_api_token", "huggingfacehub_api_token"})
+_TOKENS = frozenset(
+    {
+        "hf_token",
+        "hugging_face_hub_token",
+        "huggingface_hub_token",
+        "huggingface_token",
+        "hf_api_token",
+        "huggingfacehub_api_token",
+    }
+)
 _MODEL_KEY = re.compile(
     r"(?:^|_)(?:models?|model_?ids?|model_names?|model_name_or_path|pretrained_model_name_or_path|pretrained_model|pretrained"
     r"|base_?models?|model_path|model_uri|model_url|model_?repo|model_dir|model_file|repo_?ids?|hf_?repo|hf_?model|hf_?id|hub_?id|hub_model"
@@ -22,10 +41,34 @@ _MODEL_KEY = re.compile(
     r"|classifier|draft_model|speculative_model|teacher|student|reward_model|ref_model|served_model|init_from|weights|cross_encoder|summarizer|detector)"
     r"(?:_?(?:id|name|path|repo|repository|uri|url|checkpoint|tag|source|ref))?s?$"
 )
-_MODEL_PARENT = re.compile(r"(?:^|_)(?:models?|llm|embeddings?|embedder|reranker|tokenizer|encoder|backbone|base_model|model_spec|adapter|predictor)s?$")
-_LEAF = frozenset({"repository", "repo", "name", "id", "path", "uri", "url", "hf_id", "source", "ref", "slug", "default", "value", "pretrained", "key"})
-_NOT_KEY = re.compile(r"(?:served_model_name|model_type|model_class|model_format|image|architecture|description|title|summary|help|license|homepage|author|output|push_to|dataset|hub_model_id)")
-_LEGACY = re.compile(r"(?:bert-base|bert-large|distilbert-|distilgpt2|roberta-|xlm-roberta|gpt2(?:-|$)|t5-(?:small|base|large)|albert-|all-MiniLM|all-mpnet|paraphrase-|multi-qa|electra-)")
+_MODEL_PARENT = re.compile(
+    r"(?:^|_)(?:models?|llm|embeddings?|embedder|reranker|tokenizer|encoder|backbone|base_model|model_spec|adapter|predictor)s?$"
+)
+_LEAF = frozenset(
+    {
+        "repository",
+        "repo",
+        "name",
+        "id",
+        "path",
+        "uri",
+        "url",
+        "hf_id",
+        "source",
+        "ref",
+        "slug",
+        "default",
+        "value",
+        "pretrained",
+        "key",
+    }
+)
+_NOT_KEY = re.compile(
+    r"(?:served_model_name|model_type|model_class|model_format|image|architecture|description|title|summary|help|license|homepage|author|output|push_to|dataset|hub_model_id)"
+)
+_LEGACY = re.compile(
+    r"(?:bert-base|bert-large|distilbert-|distilgpt2|roberta-|xlm-roberta|gpt2(?:-|$)|t5-(?:small|base|large)|albert-|all-MiniLM|all-mpnet|paraphrase-|multi-qa|electra-)"
+)
 
 
 def plain_key(key: str) -> str:
@@ -62,6 +105,7 @@ def judge_setting(keys: tuple[str, ...], value: str, line: int) -> Seen:
     switched = _switch(leaf, text.lower(), line, keys[-1] if keys else "")
     if switched is not None:
         return switched
+    text = _REQUIREMENT.sub("", text)
     if not text or len(text) > 400 or any(char.isspace() for char in text):
         return NOTHING
     address = hub_address(text)

@@ -14,7 +14,9 @@ _ASSIGN = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{(\w+)(?::?[-=]([^{}]*))?\}|\$\((\w+)\)|\$(\w+)")
 _HEREDOC = re.compile(r"<<-?\s*(['\"]?)(\w+)\1")
 _PYTHON = re.compile(r"(?:^|[\s;&|/])(?:python[\d.]*|uv run|poetry run)\b")
-_SEPARATORS = frozenset({";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "{", "}", "\n", "do", "then", "else", "!"})
+_SEPARATORS = frozenset(
+    {";", "&&", "||", "|", "&", "(", ")", ";;", "|&", "{", "}", "\n", "do", "then", "else", "!"}
+)
 _MAX_LINE = 20_000
 Variables = dict[str, str]
 
@@ -48,7 +50,11 @@ def logical_lines(text: str) -> Iterator[tuple[int, str, str | None, int]]:
         start, line = number, lines[number]
         while _goes_on(line) and number + 1 < len(lines):
             number += 1
-            line = (line[:-1] if line.endswith("\\") else line) + ("\n" if not line.endswith("\\") else "\f") + lines[number].strip()
+            line = (
+                (line.removesuffix("\\"))
+                + ("\n" if not line.endswith("\\") else "\f")
+                + lines[number].strip()
+            )
         number += 1
         found = _HEREDOC.search(line) if not line.lstrip().startswith("#") else None
         if found is None:
@@ -70,10 +76,19 @@ def _goes_on(line: str) -> bool:
     if line.endswith("\\"):
         return True
     plain = re.sub(r"\\.", "", line)
-    plain = re.sub(r"(?:^|\s)#.*$", "", plain) if plain.count("'") % 2 == 0 and plain.count('"') % 2 == 0 else plain
+    plain = (
+        re.sub(r"(?:^|\s)#.*$", "", plain)
+        if plain.count("'") % 2 == 0 and plain.count('"') % 2 == 0
+        else plain
+    )
     single = re.sub(r'"[^"]*"', "", plain)
     double = re.sub(r"'[^']*'", "", plain)
-    return single.count("'") % 2 == 1 and double.count('"') % 2 == 0 or double.count('"') % 2 == 1 and single.count("'") % 2 == 0
+    return (
+        (single.count("'") % 2 == 1
+        and double.count('"') % 2 == 0)
+        or (double.count('"') % 2 == 1
+        and single.count("'") % 2 == 0)
+    )
 
 
 def _read_line(line: str, known: Variables, number: int) -> Seen:

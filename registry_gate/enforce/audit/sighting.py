@@ -53,9 +53,7 @@ class Seen:
     notes: tuple[str, ...] = ()
 
     def __add__(self, other: Seen) -> Seen:
-        return Seen(
-            self.sightings + other.sightings, self.on_road + other.on_road, self.notes + other.notes
-        )
+        return Seen(self.sightings + other.sightings, self.on_road + other.on_road, self.notes + other.notes)
 
     def moved(self, lines: int) -> Seen:
         """The same, that many lines further down."""

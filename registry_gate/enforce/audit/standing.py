@@ -32,6 +32,7 @@ class Known:
     commit: str | None
     recorded_at: datetime
     policy: str
+    endpoint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,12 @@ def _latest(entries: tuple[LogEntry, ...]) -> dict[str, Known]:
         if before is not None and before.standing is Standing.ADMITTED and standing is Standing.REFUSED:
             continue  # a newer commit was refused: the admitted one still stands
         models[body.candidate.id] = Known(
-            standing, body.registered_name, body.commit, entry.recorded_at, body.policy_name
+            standing,
+            body.registered_name,
+            body.commit,
+            entry.recorded_at,
+            body.policy_name,
+            body.candidate.endpoint,
         )
     return models
 
@@ -89,4 +95,6 @@ def meant(model: str, protected: ProtectedNames) -> str | None:
     if "{" in model:
         return None
     found = assess(model, protected)
-    return next((match.imitates for match in found.matches if match.rule in _IMITATING and match.imitates), None)
+    return next(
+        (match.imitates for match in found.matches if match.rule in _IMITATING and match.imitates), None
+    )

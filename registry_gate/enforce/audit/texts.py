@@ -11,7 +11,9 @@ from registry_gate.enforce.audit.sighting import NOTHING, Seen, Sighting
 
 _ENTRY = re.compile(r"^\s*(?:export\s+|set\s+)?([A-Za-z_][\w.]*)\s*=\s*(.*?)\s*$")
 _ADDRESS = re.compile(r"(?:git\+)?(?:https?|ssh)://[^\s#;\"']+|hf://\S+")
-_SHELL_STEP = re.compile(r"""\b(?:sh|bat|powershell|bash)\b\s*\(?\s*(?:script\s*:\s*)?('''|\"\"\"|'|\")(.*?)\1""", re.DOTALL)
+_SHELL_STEP = re.compile(
+    r"""\b(?:sh|bat|powershell|bash)\b\s*\(?\s*(?:script\s*:\s*)?('''|\"\"\"|'|\")(.*?)\1""", re.DOTALL
+)
 _MAKE_VARIABLE = re.compile(r"^([A-Za-z_]\w*)\s*[:?+]?=\s*(.*)$")
 
 
@@ -23,7 +25,16 @@ def read_requirements(text: str) -> Seen:
         for address in _ADDRESS.findall(plain):
             named = hub_address(address)
             if named is not None:
-                found.append(Sighting("model-dependency", number, "requirement", plain.strip()[:200], named.model, named.revision))
+                found.append(
+                    Sighting(
+                        "model-dependency",
+                        number,
+                        "requirement",
+                        plain.strip()[:200],
+                        named.model,
+                        named.revision,
+                    )
+                )
     return Seen(tuple(found))
 
 
@@ -85,5 +96,9 @@ def read_modelfile(text: str) -> Seen:
         if word.upper() in ("FROM", "ADAPTER") and value.strip():
             named = read_name(value.strip().partition(":")[0])
             if named.says in (Says.HUB, Says.URL):
-                found.append(Sighting("hub-serve", number, f"Modelfile {word.upper()}", value.strip()[:200], named.model))
+                found.append(
+                    Sighting(
+                        "hub-serve", number, f"Modelfile {word.upper()}", value.strip()[:200], named.model
+                    )
+                )
     return Seen(tuple(found))

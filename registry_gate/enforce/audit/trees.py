@@ -20,7 +20,23 @@ _COMMANDS = frozenset({
     "extra_args", "extraargs", "exec_start", "inline", "inline_script", "steps", "tasks", "pre_build", "post_build", "pre_install", "arguments", "dockerfile_inline",
     "build_commands", "run_command", "startup_script", "user_data", "launch", "ansible_builtin_shell", "ansible_builtin_command", "container_args", "container_command", "engine_args",
 })  # fmt: skip
-_SKIPPED = frozenset({"labels", "annotations", "dependencies", "devDependencies", "peerDependencies", "properties", "required", "paths", "description", "title", "keywords", "classifiers", "$schema"})
+_SKIPPED = frozenset(
+    {
+        "labels",
+        "annotations",
+        "dependencies",
+        "devDependencies",
+        "peerDependencies",
+        "properties",
+        "required",
+        "paths",
+        "description",
+        "title",
+        "keywords",
+        "classifiers",
+        "$schema",
+    }
+)
 _LINE = re.compile(r"^\s*(?:-\s+)?[\"']?([\w.-]{1,80})[\"']?\s*[:=]\s*(.+?)\s*,?$")
 _PYTHON_KEYS = frozenset({"python", "code", "source", "notebook_code"})
 _MAX_NODES = 200_000
@@ -75,10 +91,14 @@ def _of_nodes(root: yaml.Node) -> Iterator[Part]:
             yield from _whole_command(node, keys)
             stack.extend((value, (*keys, str(key.value))) for key, value in reversed(node.value))
         elif isinstance(node, yaml.SequenceNode):
-            scalars = [(item.value, _line_of(item)) for item in node.value if isinstance(item, yaml.ScalarNode)]
+            scalars = [
+                (item.value, _line_of(item)) for item in node.value if isinstance(item, yaml.ScalarNode)
+            ]
             if scalars:
                 yield Listed(keys, tuple(scalars))
-            stack.extend((item, keys) for item in reversed(node.value) if not isinstance(item, yaml.ScalarNode))
+            stack.extend(
+                (item, keys) for item in reversed(node.value) if not isinstance(item, yaml.ScalarNode)
+            )
         else:
             yield Leaf(keys, node.value, _line_of(node))
 
@@ -100,7 +120,12 @@ def _whole_command(node: yaml.MappingNode, keys: tuple[str, ...]) -> Iterator[Pa
     found = {str(key.value): value for key, value in node.value if isinstance(value, yaml.SequenceNode)}
     for first, second in (("command", "args"), ("entrypoint", "command")):
         if first in found and second in found:
-            scalars = [item for name in (first, second) for item in found[name].value if isinstance(item, yaml.ScalarNode)]
+            scalars = [
+                item
+                for name in (first, second)
+                for item in found[name].value
+                if isinstance(item, yaml.ScalarNode)
+            ]
             yield Listed((*keys, "command"), tuple((item.value, _line_of(item)) for item in scalars))
 
 
@@ -132,7 +157,9 @@ class _Lines:
         """The first line with both, else with the value, else 1."""
         start = value[:60].partition("\n")[0]
         wanted = json.dumps(start)[1:-1][:40]
-        with_value = [number for number, line in enumerate(self._lines, 1) if start[:40] in line or wanted in line]
+        with_value = [
+            number for number, line in enumerate(self._lines, 1) if start[:40] in line or wanted in line
+        ]
         both = [number for number in with_value if key in self._lines[number - 1]]
         return (both or with_value or [1])[0]
 
@@ -216,8 +243,12 @@ def _judge_list(part: Listed) -> Seen:
     if _is_command(part.keys):
         if any(" " in text and not text.startswith("-") for text in texts) and not _is_vector(texts):
             return _each(part)
+        if _is_vector(texts) and (script := _script_of(part)):
+            return read_shell(script[0], first=script[1])
         seen = judge_words(texts, part.texts[0][1])
-        return Seen(tuple(item.at(_place(part, item.detail, item.line)) for item in seen.sightings), seen.on_road)
+        return Seen(
+            tuple(item.at(_place(part, item.detail, item.line)) for item in seen.sightings), seen.on_road
+        )
     seen = NOTHING
     for text, line in part.texts:
         name, equals, value = text.partition("=")
@@ -238,7 +269,19 @@ def _each(part: Listed) -> Seen:
 def _is_vector(texts: list[str]) -> bool:
     """``sh -c SCRIPT`` is one command; a list of lines is several."""
     program = texts[0].rpartition("/")[2]
-    return program in ("sh", "bash", "python", "python3", "zsh", "ash") and any(re.fullmatch(r"-[a-z]*c", text) for text in texts[1:3])
+    return program in ("sh", "bash", "python", "python3", "zsh", "ash") and any(
+        re.fullmatch(r"-[a-z]*c", text) for text in texts[1:3]
+    )
+
+
+def _script_of(part: Listed) -> tuple[str, int] | None:
+    """The script of ``sh -c SCRIPT`` and its first line; None for another program than a shell."""
+    if part.texts[0][0].rpartition("/")[2] not in ("sh", "bash", "zsh", "ash"):
+        return None
+    for number, (text, _) in enumerate(part.texts[:-1]):
+        if re.fullmatch(r"-[a-z]*c", text):
+            return part.texts[number + 1]
+    return None
 
 
 def _place(part: Listed, detail: str, default: int) -> int:

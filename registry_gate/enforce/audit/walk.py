@@ -49,8 +49,14 @@ _BY_SUFFIX = {
 }  # fmt: skip
 _BY_NAME = (
     (re.compile(r"(?:docker|container)file(?:[.-].*)?$", re.IGNORECASE), FileKind.DOCKERFILE),
-    (re.compile(r".*requirements.*\.(?:txt|in)$|constraints.*\.(?:txt|in)$", re.IGNORECASE), FileKind.REQUIREMENTS),
-    (re.compile(r"\.env(?:\..+)?$|.*\.env\.(?:example|sample|template|dist|local)$|\.envrc$"), FileKind.ENVIRONMENT),
+    (
+        re.compile(r".*requirements.*\.(?:txt|in)$|constraints.*\.(?:txt|in)$", re.IGNORECASE),
+        FileKind.REQUIREMENTS,
+    ),
+    (
+        re.compile(r"\.env(?:\..+)?$|.*\.env\.(?:example|sample|template|dist|local)$|\.envrc$"),
+        FileKind.ENVIRONMENT,
+    ),
     (re.compile(r"(?:GNU)?[Mm]akefile(?:\..*)?$|[Jj]ustfile$|\.justfile$"), FileKind.MAKEFILE),
     (re.compile(r"Jenkinsfile(?:[.-].*)?$"), FileKind.GROOVY),
     (re.compile(r"Procfile(?:[.-].*)?$"), FileKind.PROCFILE),
@@ -194,7 +200,9 @@ def _decoded(path: Path, shown: str, data: bytes) -> Source | Unread | None:
 
 def _declared(kind: FileKind, data: bytes) -> str:
     """The encoding that a Python file names in its first two lines."""
-    found = re.search(rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", b"\n".join(data.split(b"\n", 2)[:2]), re.MULTILINE)
+    found = re.search(
+        rb"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)", b"\n".join(data.split(b"\n", 2)[:2]), re.MULTILINE
+    )
     return found[1].decode("ascii") if found and kind is FileKind.PYTHON else "utf-8-sig"
 
 

@@ -1,0 +1,81 @@
+"""The report of an audit as text for people and SARIF for code scanning."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from registry_gate.enforce.audit.document import AuditFinding, AuditReport, Disposition
+from registry_gate.enforce.audit.rules import RULES
+from registry_gate.report.escape import for_terminal
+from registry_gate.report.sarif_document import SarifResult, sarif
+
+_MAX_SHOWN = 200
+_MAX_NOTES = 20
+
+
+def as_text(report: AuditReport, *, show_all: bool = False) -> str:
+    """Findings that count first to last, with what to write instead; then notes; then the sum."""
+    counted = [item for item in report.findings if show_all or item.disposition is Disposition.OPEN]
+    lines = [line for item in counted[:_MAX_SHOWN] for line in _lines(item)]
+    if len(counted) > _MAX_SHOWN:
+        lines.append(f"and {len(counted) - _MAX_SHOWN} more findings (--format json shows all)")
+    lines += [f"note: {item.path}: {item.message}" for item in report.notes[:_MAX_NOTES]]
+    if len(report.notes) > _MAX_NOTES:
+        lines.append(f"and {len(report.notes) - _MAX_NOTES} more notes")
+    lines.append(_sum(report))
+    return "".join(for_terminal(line) + "\n" for line in lines)
+
+
+def _lines(item: AuditFinding) -> list[str]:
+    cell = f"cell {item.cell}:" if item.cell else ""
+    state = "" if item.disposition is Disposition.OPEN else f" [{item.disposition.value}]"
+    lines = [f"{item.path}:{cell}{item.line}: {item.severity.value}: {item.rule}{state}: {item.message}"]
+    if item.model and item.standing:
+        lines.append(f"    model  {item.model}: {item.standing.value}")
+    if item.replacement:
+        lines.append(f"    write  {item.replacement}")
+    elif item.model and item.standing and item.standing.value == "unknown":
+        lines.append(f"    first  registry-gate admit {item.model}")
+    return lines
+
+
+def _sum(report: AuditReport) -> str:
+    counts = Counter(item.disposition for item in report.findings)
+    others = [
+        f"{counts[one]} {one.value}"
+        for one in (Disposition.NOTED, Disposition.SUPPRESSED, Disposition.BASELINE)
+        if counts[one]
+    ]
+    told = f"{counts[Disposition.OPEN]} findings" + (f" ({', '.join(others)})" if others else "")
+    return f"{told} in {report.files} files; {len(report.on_road)} loads on the road; {report.log}"
+
+
+def as_sarif(report: AuditReport) -> str:
+    """SARIF 2.1.0; suppressed findings and known debt are carried as such."""
+    return sarif(
+        (_result(item) for item in report.findings),
+        RULES.values(),
+        ((note.path, note.message) for note in report.notes),
+    )
+
+
+def _result(item: AuditFinding) -> SarifResult:
+    advice = f" Write {item.replacement} instead." if item.replacement else ""
+    suppressed = None
+    if item.disposition in (Disposition.SUPPRESSED, Disposition.BASELINE):
+        suppressed = item.reason or "known when the baseline was written"
+    properties = {"model": item.model or "", "standing": item.standing.value if item.standing else ""}
+    return SarifResult(
+        rule=item.rule,
+        severity=item.severity,
+        message=item.message + advice,
+        path=item.path,
+        fingerprint=item.fingerprint,
+        line=item.line,
+        column=item.column,
+        code=item.code,
+        member=f"cell {item.cell}" if item.cell else None,
+        suppressed=suppressed,
+        suppressed_in_source=item.disposition is Disposition.SUPPRESSED,
+        properties={name: text for name, text in properties.items() if text},
+    )
