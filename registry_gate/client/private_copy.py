@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_gate.client import handed_out
 from registry_gate.client.find import release_source
 from registry_gate.client.reference import parse
 from registry_gate.errors import FetchError, ToolError
@@ -102,11 +103,12 @@ def private_copy(ref: str | os.PathLike[str], trust: Trust | Path | str | None) 
 
 
 def make_read_only(root: Path) -> None:
-    """Take the write permission from every file and folder of a copy."""
+    """Take the write permission from every file and folder of a verified copy; the guard lets it be opened."""
     for folder, _, files in os.walk(root):
         for name in files:
             (Path(folder) / name).chmod(0o400)
         Path(folder).chmod(0o500)
+    handed_out.record(root)
 
 
 def remove(root: Path) -> None:

@@ -216,10 +216,8 @@ def _replacement(item: Sighting, model: str | None, standing: Standing | None) -
     if model is None or standing is not Standing.ADMITTED:
         return None
     if (
-        (item.rule in ("hub-load", "hub-download")
-        and item.subject.partition(" ")[0].isidentifier() is False)
-        or "." in item.subject
-    ):
+        item.rule in ("hub-load", "hub-download") and item.subject.partition(" ")[0].isidentifier() is False
+    ) or "." in item.subject:
         return f'load_verified("{model}")'
     return f"registry-gate pull {model} DEST"
 

@@ -7,22 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-HUB_HOSTS = (
-    "huggingface.co",
-    "hf.co",
-    "hf-mirror.com",
-    "modelscope.cn",
-    "modelscope.ai",
-    "tfhub.dev",
-    "kaggle.com",
-    "civitai.com",
-    "ollama.com",
-    "ollama.ai",
-    "download.pytorch.org",
-    "openaipublic.azureedge.net",
-    "replicate.delivery",
-)
-"""Hosts, each with its subdomains, that hand out models anybody may have uploaded or whose bytes nobody here admitted."""
+from registry_gate.enforce.guard.hosts import is_hub_host
 
 MODEL_SUFFIXES = (
     ".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".gguf", ".ggml", ".onnx", ".pkl", ".pickle", ".joblib",
@@ -84,12 +69,6 @@ class Named(NamedTuple):
     says: Says
     model: str | None = None
     revision: str | None = None
-
-
-def is_hub_host(host: str | None) -> bool:
-    """True for a public hub's host or a subdomain of one."""
-    name = (host or "").lower().rstrip(".")
-    return any(name == hub or name.endswith(f".{hub}") for hub in HUB_HOSTS)
 
 
 def hub_address(text: str) -> Named | None:

@@ -12,7 +12,6 @@ from registry_gate.enforce.audit.hubs import (
     hub_address,
     is_dataset_address,
     is_file_address,
-    is_hub_host,
     read_name,
 )
 from registry_gate.enforce.audit.loaders import Loader
@@ -20,6 +19,7 @@ from registry_gate.enforce.audit.model_loads import Argument
 from registry_gate.enforce.audit.python_scope import Scope
 from registry_gate.enforce.audit.python_values import Evaluator, Kind, Values
 from registry_gate.enforce.audit.sighting import NOTHING, Seen
+from registry_gate.enforce.guard.hosts import is_hub_host
 from registry_gate.finding import Severity
 
 _MODEL_PACKAGES = (
@@ -65,13 +65,12 @@ def _doubtful(asked: Argument) -> Seen:
 def _made_here(looking: Evaluator, node: ast.Call, scope: Scope, values: Values) -> bool:
     """``loads(dumps(x))``: a copy of what the program holds already."""
     return (
-        (bool(values)
+        bool(values)
         and all(
             value.kind is Kind.RESULT and value.text.endswith((".dumps", ".getvalue", ".getbuffer"))
             for value in values
-        ))
-        or any(_wraps_dumps(looking, item, scope) for item in node.args[:1])
-    )
+        )
+    ) or any(_wraps_dumps(looking, item, scope) for item in node.args[:1])
 
 
 def _wraps_dumps(looking: Evaluator, node: ast.expr, scope: Scope) -> bool:

@@ -83,11 +83,8 @@ def _goes_on(line: str) -> bool:
     )
     single = re.sub(r'"[^"]*"', "", plain)
     double = re.sub(r"'[^']*'", "", plain)
-    return (
-        (single.count("'") % 2 == 1
-        and double.count('"') % 2 == 0)
-        or (double.count('"') % 2 == 1
-        and single.count("'") % 2 == 0)
+    return (single.count("'") % 2 == 1 and double.count('"') % 2 == 0) or (
+        double.count('"') % 2 == 1 and single.count("'") % 2 == 0
     )
 
 
