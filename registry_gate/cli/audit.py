@@ -82,13 +82,14 @@ def audit(
             why="nothing was looked at, and that must not read as 'all is well'",
             todo="name the folder of the code base",
         )
-    emit(_shown(report, format_, show_all), output)
+    status = 2 if report.open and not exit_zero else 0
+    emit(_shown(report, format_, show_all, status), output)
     if write_baseline is not None:
         from registry_gate.enforce.audit.baseline import of_findings
 
         emit(of_findings(report.findings).model_dump_json(indent=2) + "\n", write_baseline)
         return 0
-    return 2 if report.open and not exit_zero else 0
+    return status
 
 
 def rulebook(policy: str, fail_on: Severity, known: Baseline, exclude: list[str] | None) -> Rulebook:
@@ -108,9 +109,9 @@ def _baseline(path: Path | None) -> Baseline:
     return read_baseline(path) if path else Baseline(findings=())
 
 
-def _shown(report: AuditReport, format_: AuditFormat, show_all: bool) -> str:
+def _shown(report: AuditReport, format_: AuditFormat, show_all: bool, status: int) -> str:
     from registry_gate.enforce.audit.render import as_sarif, as_text
 
     if format_ is AuditFormat.JSON:
         return report.model_dump_json(indent=2) + "\n"
-    return as_sarif(report) if format_ is AuditFormat.SARIF else as_text(report, show_all=show_all)
+    return as_sarif(report, status) if format_ is AuditFormat.SARIF else as_text(report, show_all=show_all)

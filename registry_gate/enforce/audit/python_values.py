@@ -135,9 +135,14 @@ class Evaluator:
         if found is None:
             return (Value(Kind.REF, "." * bound.level + bound.dotted),)
         module, rest = found
+        if self._depth > _MAX_DEPTH:  # modules that import a name from each other
+            self._cuts += 1
+            return UNKNOWN
         value: Values = (Value(Kind.MODULE, module.path, module=module),)
+        self._depth += 1
         for part in rest.split(".") if rest else ():
             value = self.attribute(value, part)
+        self._depth -= 1
         return value
 
     def _elements(self, node: ast.expr, scope: Scope) -> Values:

@@ -7,7 +7,7 @@ from collections import Counter
 from registry_gate.enforce.audit.document import AuditFinding, AuditReport, Disposition
 from registry_gate.enforce.audit.rules import RULES
 from registry_gate.report.escape import for_terminal
-from registry_gate.report.sarif_document import SarifResult, sarif
+from registry_gate.report.sarif_log import Place, Result, sarif_log
 
 _MAX_SHOWN = 200
 _MAX_NOTES = 20
@@ -50,32 +50,35 @@ def _sum(report: AuditReport) -> str:
     return f"{told} in {report.files} files; {len(report.on_road)} loads on the road; {report.log}"
 
 
-def as_sarif(report: AuditReport) -> str:
-    """SARIF 2.1.0; suppressed findings and known debt are carried as such."""
-    return sarif(
-        (_result(item) for item in report.findings),
-        RULES.values(),
-        ((note.path, note.message) for note in report.notes),
+def as_sarif(report: AuditReport, exit_code: int) -> str:
+    """SARIF 2.1.0: all findings; what is suppressed or known debt is carried as such."""
+    return sarif_log(
+        [_result(item) for item in report.findings],
+        command="audit",
+        subject="code",
+        exit_code=exit_code,
+        properties={
+            "files": report.files,
+            "loads-on-road": len(report.on_road),
+            "log": report.log,
+            "notes": [f"{note.path}: {note.message}" for note in report.notes],
+        },
     )
 
 
-def _result(item: AuditFinding) -> SarifResult:
+def _result(item: AuditFinding) -> Result:
     advice = f" Write {item.replacement} instead." if item.replacement else ""
-    suppressed = None
+    accepted = None
     if item.disposition in (Disposition.SUPPRESSED, Disposition.BASELINE):
-        suppressed = item.reason or "known when the baseline was written"
-    properties = {"model": item.model or "", "standing": item.standing.value if item.standing else ""}
-    return SarifResult(
-        rule=item.rule,
+        accepted = item.reason or "known when the baseline was written"
+    inside = (("cell", str(item.cell)),) if item.cell else ()
+    facts = {"model": item.model, "standing": item.standing.value if item.standing else None}
+    return Result(
+        rule=RULES[item.rule],
         severity=item.severity,
         message=item.message + advice,
-        path=item.path,
-        fingerprint=item.fingerprint,
-        line=item.line,
-        column=item.column,
-        code=item.code,
-        member=f"cell {item.cell}" if item.cell else None,
-        suppressed=suppressed,
-        suppressed_in_source=item.disposition is Disposition.SUPPRESSED,
-        properties={name: text for name, text in properties.items() if text},
+        place=Place(item.path, line=item.line, inside=inside),
+        identity=(item.fingerprint,),
+        accepted=accepted,
+        properties={name: text for name, text in facts.items() if text},
     )

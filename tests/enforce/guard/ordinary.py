@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 
-
 @dataclass
 class Item:
     name: str
@@ -147,7 +146,9 @@ def safetensors_of_its_own(folder):
 def transformers_model_of_its_own(folder):
     from transformers import BertConfig, BertModel
 
-    config = BertConfig(hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9)
+    config = BertConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, vocab_size=9
+    )
     BertModel(config).save_pretrained(folder / "own")
     assert BertModel.from_pretrained(folder / "own").config.hidden_size == 8
 
@@ -273,7 +274,16 @@ def a_test_run(folder):
     import subprocess
 
     (folder / "test_own.py").write_text("def test_it():\n    assert 1 + 1 == 2\n")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--registry-gate-guard", "test_own.py"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--registry-gate-guard",
+        "test_own.py",
+    ]
     subprocess.run(command, cwd=folder, check=True, capture_output=True)
 
 

@@ -23,7 +23,11 @@ BYPASSES = [(code, case.__name__) for code, cases in EXPECTED.items() for case i
 
 def drive(kind: str, folder: Path) -> dict[str, object]:
     out = folder.parent / f"{kind}.json"
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HOME": str(folder / "hf")}
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "HF_HOME": str(folder / "hf"),
+    }
     environment.pop("REGISTRY_GATE_GUARD", None)
     command = [sys.executable, "-m", "tests.enforce.guard.drive", kind, str(folder), str(out)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
