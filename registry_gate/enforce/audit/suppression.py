@@ -8,7 +8,9 @@ from datetime import date
 
 from registry_gate.enforce.audit.rules import RULES
 
-_COMMENT = re.compile(r"(?:#|//)\s*registry-gate:\s*allow\b\s*([a-z0-9,\s-]*?)\s*(?=(?:until|reason)=|$)(.*)$")
+_COMMENT = re.compile(
+    r"(?:#|//)\s*registry-gate:\s*allow\b\s*([a-z0-9,\s-]*?)\s*(?=(?:until|reason)=|$)(.*)$"
+)
 _FIELD = re.compile(r"""(until|reason)=(?:"([^"]*)"|'([^']*)'|(\S+))""")
 _NEVER = frozenset({"could-not-tell", "suppression-invalid"})
 _MIN_REASON = 10
