@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, conversion, name_check, scanners, stages, triage
+from benchmarks import audit, behaviour, conversion, guard, name_check, scanners, stages, triage
 
 _ALL = {
     "names": name_check.main,
+    "audit": audit.main,
+    "guard": guard.main,
     "scanners": scanners.main,
     "behaviour": behaviour.main,
     "stages": stages.main,

@@ -1,4 +1,4 @@
-"""`registry-gate audit`: recall and false alarms on the evaluation set, and the speed on installed library code.
+"""`registry-gate audit`: recall and false alarms on the evaluation set, and its speed.
 
 python -m benchmarks.audit             # all of it
 python -m benchmarks.audit --misses    # and each case that was judged wrongly

@@ -104,9 +104,9 @@ def rulebook(policy: str, fail_on: Severity, known: Baseline, exclude: list[str]
 
 
 def _baseline(path: Path | None) -> Baseline:
-    from registry_gate.enforce.audit.baseline import Baseline, read_baseline
+    from registry_gate.enforce.audit.baseline import NO_DEBT, read_baseline
 
-    return read_baseline(path) if path else Baseline(findings=())
+    return read_baseline(path) if path else NO_DEBT
 
 
 def _shown(report: AuditReport, format_: AuditFormat, show_all: bool, status: int) -> str:

@@ -39,14 +39,14 @@ def inventory(
 ) -> int:
     """List every model that a code base or a set of manifests uses, and what the log says of each.
 
-    Source, commit, owner, licence, verdict, age and signature; models the log does not know are counted, and so
-    is the share of loads that keep to the road. Exit status 0: the list was made, whatever is on it.
+    Source, commit, owner, licence, verdict, age and signature; models the log does not know are counted,
+    and so is the share of loads that keep to the road. Exit status 0: the list was made, whatever is on it.
     """
     from registry_gate.enforce import inventory as listing
-    from registry_gate.enforce.audit.baseline import Baseline
+    from registry_gate.enforce.audit.baseline import NO_DEBT
 
     check_output(output)
-    rules = rulebook(policy, Severity.MEDIUM, Baseline(findings=()), exclude)
+    rules = rulebook(policy, Severity.MEDIUM, NO_DEBT, exclude)
     verifier = listing.verify_signature if verify else listing.not_checked
     with progress_bars() as progress:
         found = listing.inventory(paths, rules, verifier, progress)

@@ -1,4 +1,4 @@
-"""Which files of this process were verified: written by the client when it hands a copy out, read by the guard.
+"""Which files of this process were verified: written by the client, read by the guard.
 
 A file is known by device, inode and the time of its last change, so that a file that was changed, or another
 one that was given the same inode later, is not taken for it. Standard library only.

@@ -103,7 +103,7 @@ def private_copy(ref: str | os.PathLike[str], trust: Trust | Path | str | None) 
 
 
 def make_read_only(root: Path) -> None:
-    """Take the write permission from every file and folder of a verified copy; the guard lets it be opened."""
+    """Take the write permission from every file and folder of a verified copy, and tell the guard of it."""
     for folder, _, files in os.walk(root):
         for name in files:
             (Path(folder) / name).chmod(0o400)

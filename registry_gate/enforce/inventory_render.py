@@ -13,7 +13,8 @@ from registry_gate.errors import ToolError
 from registry_gate.report.escape import for_terminal
 
 _COLUMNS = (
-    "id", "owner", "source", "commit", "asked", "licence", "verdict", "policy", "decided_at", "age_days", "signature", "expires_at", "places", "on_road",
+    "id", "owner", "source", "commit", "asked", "licence", "verdict", "policy", "decided_at", "age_days",
+    "signature", "expires_at", "places", "on_road",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -26,8 +27,8 @@ def as_text(found: Inventory) -> str:
         "no loads" if found.adoption is None else f"{found.adoption:.0%} of {found.loads} loads on the road"
     )
     lines.append(
-        f"{len(found.models)} models, {found.untracked} untracked, {found.unnamed_loads} loads whose model is not "
-        f"told, in {found.files} files; adoption: {rate}; {found.log}"
+        f"{len(found.models)} models, {found.untracked} untracked, {found.unnamed_loads} loads whose model "
+        f"is not told, in {found.files} files; adoption: {rate}; {found.log}"
     )
     return "".join(for_terminal(line) + "\n" for line in lines)
 

@@ -47,7 +47,7 @@ def run(*arguments: str, cwd: Path, home: Path | None = None) -> subprocess.Comp
     return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
 
 
-# --- hostile inputs -----------------------------------------------------------------------------------------------
+# --- hostile inputs ---
 
 
 def hostile_files(folder: Path) -> None:
@@ -92,8 +92,16 @@ def test_hostile_files_are_named_and_the_others_still_read(tmp_path: Path) -> No
     assert {"nested.json", "nested.yaml"} <= noted
 
 
+NAMES = (
+    "a.py", "a.sh", "a.yaml", "Dockerfile", "a.ipynb", "a.toml", "a.json", "Makefile", ".env", "Jenkinsfile",
+)  # fmt: skip
+
+
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from(["a.py", "a.sh", "a.yaml", "Dockerfile", "a.ipynb", "a.toml", "a.json", "Makefile", ".env", "Jenkinsfile"]), data=st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")))  # fmt: skip
+@given(
+    name=st.sampled_from(NAMES),
+    data=st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "replace")),
+)
 def test_no_bytes_make_it_fail(name: str, data: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("bytes")
     (folder / name).write_bytes(data)
@@ -111,7 +119,7 @@ def test_a_path_that_is_not_there_is_no_clean_result(tmp_path: Path) -> None:
         report_of(tmp_path / "nowhere")
 
 
-# --- following names through a tree -------------------------------------------------------------------------------
+# --- following names through a tree ---
 
 
 def test_names_are_followed_through_re_exports(tmp_path: Path) -> None:
@@ -133,7 +141,7 @@ def test_modules_that_import_each_other_end(tmp_path: Path) -> None:
     assert {item.rule for item in report_of(tmp_path).open} == {"model-not-told"}
 
 
-# --- suppressions -------------------------------------------------------------------------------------------------
+# --- suppressions ---
 
 CALL = 'AutoModel.from_pretrained("acme-labs/tiny")'
 IMPORT = "from transformers import AutoModel\n"
@@ -174,7 +182,7 @@ def test_a_suppression_covers_one_line_only(tmp_path: Path) -> None:
     assert [item.line for item in report_of(tmp_path).open] == [4]
 
 
-# --- fingerprints and baselines -----------------------------------------------------------------------------------
+# --- fingerprints and baselines ---
 
 
 def fingerprints(report: AuditReport) -> list[str]:
@@ -215,7 +223,7 @@ def test_a_damaged_baseline_is_no_baseline(text: str, tmp_path: Path) -> None:
         known_debt.read_baseline(path)
 
 
-# --- the log, look-alikes, formats --------------------------------------------------------------------------------
+# --- the log, look-alikes, formats ---
 
 
 def ledger(standing: Standing) -> Ledger:

@@ -89,7 +89,7 @@ def git(*arguments: str, cwd: Path, env: dict[str, str]) -> None:
 
 @pytest.fixture
 def hooked(tmp_path: Path) -> Path:
-    """A repository with the hook of this checkout; ``system`` uses the installed command, nothing is fetched."""
+    """A repository with the hook of this checkout; with ``system`` nothing is fetched."""
     hook = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text())[0] | {"language": "system"}
     repository = tmp_path / "code"
     repository.mkdir()

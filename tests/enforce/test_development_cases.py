@@ -1,4 +1,4 @@
-"""The rules on the examples they were built on: every way found, by the right rule; every look-alike quiet."""
+"""The rules on the examples they were built on: every way found, every look-alike quiet."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from registry_gate.enforce.audit.baseline import Baseline, apply
+from registry_gate.enforce.audit.baseline import NO_DEBT, Baseline, apply
 from registry_gate.enforce.audit.document import (
     AuditFinding,
     AuditReport,
@@ -41,7 +41,7 @@ class Rulebook:
     ledger: Ledger
     protected: ProtectedNames
     fail_on: Severity = Severity.MEDIUM
-    baseline: Baseline = Baseline(findings=())
+    baseline: Baseline = NO_DEBT
     excluded: tuple[str, ...] = ()
     today: date | None = None
 

@@ -29,6 +29,9 @@ class Baseline(Record):
     findings: tuple[KnownDebt, ...]
 
 
+NO_DEBT = Baseline(findings=())
+
+
 def of_findings(findings: tuple[AuditFinding, ...]) -> Baseline:
     """The baseline that makes these findings known."""
     known = [

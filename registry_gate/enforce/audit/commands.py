@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 
+from registry_gate.enforce.audit import command_words as known
 from registry_gate.enforce.audit.hubs import (
     MODEL_SUFFIXES,
     Named,
@@ -19,62 +21,6 @@ from registry_gate.enforce.audit.settings_words import judge_environment
 from registry_gate.enforce.audit.sighting import NOTHING, RoadUse, Seen, Sighting
 from registry_gate.finding import Severity
 
-_PREFIXES = frozenset(
-    {
-        "sudo",
-        "exec",
-        "time",
-        "nohup",
-        "env",
-        "command",
-        "nice",
-        "timeout",
-        "xargs",
-        "if",
-        "while",
-        "until",
-        "tini",
-        "dumb-init",
-        "--",
-        "doas",
-        "ionice",
-        "stdbuf",
-        "@",
-        "-",
-        "+",
-        "set",
-        "eval",
-    }
-)
-_SILENT = frozenset(
-    {
-        "echo",
-        "printf",
-        "grep",
-        "egrep",
-        "rg",
-        "sed",
-        "awk",
-        "cat",
-        "ls",
-        "rm",
-        "mkdir",
-        "cd",
-        "test",
-        "[",
-        "[[",
-        "registry-gate",
-        "head",
-        "tail",
-        "chmod",
-        "chown",
-        "touch",
-        "find",
-        "true",
-        "false",
-        "alias",
-    }
-)
 _RUNNERS = {
     "uvx": 1,
     "pipx": 1,
@@ -88,47 +34,6 @@ _RUNNERS = {
     "rye": 2,
     "npx": 1,
 }
-_FETCHERS = frozenset(
-    {"curl", "wget", "wget2", "aria2c", "http", "https", "axel", "lwp-download", "fetch", "xh", "add"}
-)
-_MODEL_FLAGS = frozenset({
-    "--model", "--model-id", "--model_id", "--model-name", "--model_name", "--model_name_or_path", "--model-name-or-path", "--model-path", "--model_path",
-    "--pretrained_model_name_or_path", "--pretrained-model-name-or-path", "--base_model", "--base-model", "--hf-repo", "-hf", "-hfr", "--hf_repo",
-    "--repo-id", "--repo_id", "--tokenizer", "--speculative-model", "--draft-model", "--tokenizer_name", "--teacher_model", "--checkpoint", "--hf-model",
-    "--embedding-model", "--reranker-model", "--adapter", "--lora", "--model-repo", "--hf-repo-draft", "-hfd", "--model_args", "--pretrained",
-    "--draft-model-path", "--speculative-draft-model-path", "--model_id_or_path", "--model-dir", "-m",
-})  # fmt: skip
-_SERVERS = frozenset(
-    {
-        "vllm",
-        "text-generation-launcher",
-        "text-embeddings-router",
-        "sglang",
-        "lmdeploy",
-        "llama-server",
-        "llama-cli",
-        "llama-run",
-        "ollama",
-        "trtllm-serve",
-        "infinity_emb",
-        "mlx_lm.server",
-        "mlx_lm.generate",
-        "aphrodite",
-        "optimum-cli",
-        "litgpt",
-        "tabby",
-        "ramalama",
-        "llamafile",
-        "tgi",
-        "local-ai",
-        "xinference",
-        "nim",
-    }
-)
-_URL_FLAGS = frozenset({"-mu", "--model-url"})
-_API_TOOLS = frozenset(
-    {"litellm", "aider", "llm", "openai", "sgpt", "goose", "curl", "claude", "codex", "docker-compose"}
-)
 
 Judge = Callable[[list[str], int], Seen]
 
@@ -141,13 +46,13 @@ def judge_command(words: list[str], line: int) -> Seen:
     program = words[0].rpartition("/")[2].lstrip("@-").lower()
     if program == "registry-gate":
         return _on_road(words, line)
-    if program in _SILENT:
+    if program in known.SILENT:
         return NOTHING
     judge = _BY_PROGRAM.get(re.sub(r"(?<=python)[\d.]+$|(?<=pip)[\d.]+$", "", program))
     seen = judge(words, line) if judge else NOTHING
-    if program in _FETCHERS:
+    if program in known.FETCHERS:
         seen += _fetched(words, line)
-    if seen.sightings and program not in _SERVERS:
+    if seen.sightings and program not in known.SERVERS:
         return seen
     return seen + _flags(words, line, program) if not seen.sightings else seen + _remote_code(words, line)
 
@@ -156,7 +61,7 @@ def _program_first(words: list[str]) -> list[str]:
     """Without ``sudo``, ``exec``, runners such as ``uv run`` and their options."""
     rest = [word for word in words if word]
     for _ in range(8):
-        if rest and rest[0].lower() in _PREFIXES:
+        if rest and rest[0].lower() in known.PREFIXES:
             rest = rest[1:]
         elif rest and rest[0] == "timeout":
             rest = rest[2:]
@@ -330,7 +235,7 @@ def _script(words: list[str], line: int) -> Seen:
 
 def _docker(words: list[str], line: int) -> Seen:
     seen = NOTHING
-    for flag, word in zip(words[1:], words[2:], strict=False):
+    for flag, word in pairwise(words):
         name, equals, value = word.partition("=")
         if flag in ("-e", "--env", "--build-arg") and equals:
             seen += judge_environment(name, value, line)
@@ -358,7 +263,7 @@ def _kaggle(words: list[str], line: int) -> Seen:
 
 def _flags(words: list[str], line: int, program: str) -> Seen:
     """Options that name a model, of any program: scripts, launchers, images whose program is not shown."""
-    if program in _API_TOOLS:
+    if program in known.API_TOOLS:
         return NOTHING
     return _serve_flags(words, line, program)
 
@@ -367,7 +272,7 @@ def _serve_flags(words: list[str], line: int, subject: str) -> Seen:
     found: list[Sighting] = []
     for number, word in enumerate(words):
         flag, equals, given = word.partition("=")
-        if flag not in _MODEL_FLAGS | _URL_FLAGS:
+        if flag not in known.MODEL_FLAGS | known.URL_FLAGS:
             continue
         value = given if equals else (words[number + 1] if number + 1 < len(words) else "")
         value = re.sub(r"^(?:.*,)?pretrained=([^,]+).*$", r"\1", value) if flag == "--model_args" else value
@@ -425,36 +330,13 @@ def _option(words: list[str], name: str) -> str | None:
     return None
 
 
-_WITH_VALUE = frozenset(
-    {
-        "--local-dir",
-        "--revision",
-        "--cache-dir",
-        "--include",
-        "--exclude",
-        "--repo-type",
-        "--token",
-        "--max-workers",
-        "--dtype",
-        "--host",
-        "--port",
-        "--device",
-        "--gpu-memory-utilization",
-        "--max-model-len",
-        "--tensor-parallel-size",
-        "-tp",
-        "--served-model-name",
-    }
-)
-
-
 def _positional(words: list[str]) -> str | None:
     skip = False
     for word in words:
         if skip:
             skip = False
         elif word.startswith("-"):
-            skip = word in _WITH_VALUE
+            skip = word in known.WITH_VALUE
         else:
             return word
     return None

@@ -1,4 +1,4 @@
-"""The result of an audit: findings, each with its place, its standing in the log and what to write instead."""
+"""The result of an audit: findings with place, standing and what to write instead."""
 
 from __future__ import annotations
 

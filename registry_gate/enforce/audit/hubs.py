@@ -1,4 +1,4 @@
-"""Public hubs by host, and what a text says of a model: hub id, hub address, local path, or nothing of the kind."""
+"""Public hubs by host, and what a text says of a model: an id, an address, a local path, nothing."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from urllib.parse import urlsplit
 from registry_gate.enforce.guard.hosts import is_hub_host
 
 MODEL_SUFFIXES = (
-    ".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".gguf", ".ggml", ".onnx", ".pkl", ".pickle", ".joblib",
-    ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".npz", ".mar", ".nemo", ".dill", ".skops", ".llamafile", ".mlmodel",
+    ".pt", ".pth", ".ckpt", ".bin", ".safetensors", ".gguf", ".ggml", ".onnx", ".pkl", ".pickle",
+    ".joblib", ".h5", ".hdf5", ".keras", ".tflite", ".pb", ".npz", ".mar", ".nemo", ".dill", ".skops",
+    ".llamafile", ".mlmodel",
 )  # fmt: skip
 
 _PLACE = r"[A-Za-z0-9{][A-Za-z0-9._{}-]*"
@@ -127,18 +128,32 @@ def read_name(text: str, *, legacy: bool = True) -> Named:
     address = hub_address(text)
     if address is not None:
         return address
-    if not text or "://" in text or text.startswith(("/", ".", "~", "\\", "$", "{}/")) or text.endswith("/"):
+    if _is_path(text):
         return Named(Says.LOCAL if text else Says.NOTHING)
-    if text.lower().endswith(MODEL_SUFFIXES) or _SUFFIX_PATH.search(text):
-        return Named(Says.LOCAL)
     matched = _ID.fullmatch(text)
     if matched is not None:
-        if _LOCAL_OWNERS.fullmatch(matched[1]) or _PROVIDER.match(text):
-            return Named(Says.LOCAL if not _PROVIDER.match(text) else Says.NOTHING)
-        return Named(Says.HUB, f"{matched[1]}/{matched[2]}")
-    if "/" in text or not _BARE.fullmatch(text) or not legacy:
-        return Named(Says.LOCAL if "/" in text else Says.NOTHING)
+        return _owned(matched)
+    if "/" in text:
+        return Named(Says.LOCAL)
+    if not legacy or not _BARE.fullmatch(text):
+        return Named(Says.NOTHING)
     return Named(Says.LOCAL) if _LOCAL_BARE.fullmatch(text) else Named(Says.HUB, text)
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text can be nothing but a path or the address of something else; the empty text too."""
+    if not text or "://" in text or text.startswith(("/", ".", "~", "\\", "$", "{}/")) or text.endswith("/"):
+        return True
+    return text.lower().endswith(MODEL_SUFFIXES) or _SUFFIX_PATH.search(text) is not None
+
+
+def _owned(matched: re.Match[str]) -> Named:
+    """``owner/name``: a hub's id, unless the owner is a folder's name or a provider of served models."""
+    if _PROVIDER.match(matched[0]):
+        return Named(Says.NOTHING)
+    if _LOCAL_OWNERS.fullmatch(matched[1]):
+        return Named(Says.LOCAL)
+    return Named(Says.HUB, f"{matched[1]}/{matched[2]}")
 
 
 def pinned(revision: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""From what an argument says to a finding: a hub's model, a local folder, or something that could not be told."""
+"""From what an argument says to a finding: a hub's model, a local folder, or unknown."""
 
 from __future__ import annotations
 

@@ -7,16 +7,16 @@ from collections.abc import Iterator
 
 from registry_gate.enforce.audit import python_known as known
 from registry_gate.enforce.audit.hubs import Named, Says, hub_address, read_name
-from registry_gate.enforce.audit.loaders import FAMILY, FAMILY_METHODS, Loader, Takes, find_loader
+from registry_gate.enforce.audit.loaders import FAMILY_METHODS, Loader, Takes, find_loader
 from registry_gate.enforce.audit.model_loads import Argument, judge_model
+from registry_gate.enforce.audit.python_call import Call, argument
 from registry_gate.enforce.audit.python_files import judge_address, judge_dataset, judge_file
 from registry_gate.enforce.audit.python_flags import pretrained_asked, revision_of, switches
 from registry_gate.enforce.audit.python_scope import Scope
-from registry_gate.enforce.audit.python_values import HOLE, UNKNOWN, Evaluator, Kind, Value, Values
+from registry_gate.enforce.audit.python_values import HOLE, Evaluator, Kind, Value, Values
 from registry_gate.enforce.audit.settings_words import judge_environment
 from registry_gate.enforce.audit.shell import judge_words, read_shell
 from registry_gate.enforce.audit.sighting import NOTHING, RoadUse, Seen, Sighting
-from registry_gate.finding import Severity
 
 _STRANGERS_METHODS = frozenset(FAMILY_METHODS) | {
     "snapshot_download",
@@ -53,21 +53,20 @@ def _judge_callee(looking: Evaluator, callee: Value, node: ast.Call, scope: Scop
 
 
 def _judge_reference(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope) -> Seen:
-    if dotted in known.VERIFYING:
-        texts = looking.texts(argument(node, 0, ("ref",)), scope)
-        return Seen(on_road=(RoadUse(node.lineno, "load_verified", texts[0] if texts else None),))
-    if dotted in known.COMMANDS:
-        return _judge_command(looking, node, scope)
-    if dotted in known.RUNNING_CODE:
-        return _judge_code(looking, node, scope)
-    if dotted in _SETTING:
-        return _judge_environment_call(looking, dotted, node, scope)
+    for names, judge in _BY_NAME:
+        if dotted in names:
+            return judge(looking, node, scope)
     loader = find_loader(dotted)
     if loader is not None:
         return judge_loader(looking, loader, dotted, node, scope)
     if dotted.rpartition(".")[2] in _STRANGERS_METHODS:
         return _judge_foreign(looking, dotted, node, scope)
     return _judge_method_command(looking, node, scope)
+
+
+def _judge_verifying(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
+    texts = looking.texts(argument(node, 0, ("ref",)), scope)
+    return Seen(on_road=(RoadUse(node.lineno, "load_verified", texts[0] if texts else None),))
 
 
 def _judge_partial(looking: Evaluator, callee: Value, node: ast.Call, scope: Scope) -> Seen:
@@ -92,7 +91,7 @@ def _judge_stranger(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
 
 
 def _judge_foreign(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope) -> Seen:
-    """A package the tables do not know has a ``from_pretrained``: believed to load where a hub id is given."""
+    """A ``from_pretrained`` of a package the tables do not know loads where a hub id is given."""
     given = argument(node, 0, ("pretrained_model_name_or_path", "model", "model_name", "model_id", "repo_id"))
     values = looking.values(given, scope)
     if any(
@@ -111,52 +110,33 @@ def judge_loader(looking: Evaluator, loader: Loader, dotted: str, node: ast.Call
     if any(value.kind is Kind.VERIFIED for value in values):
         return NOTHING
     asked = Argument(dotted, node.lineno, node.col_offset + 1, revision_of(looking, node, scope))
-    if loader.takes is Takes.FILE:
-        return judge_file(looking, dotted, node, scope, values)
-    if loader.takes is Takes.ADDRESS:
-        return judge_address(loader, asked, values)
-    if loader.takes is Takes.DATASET:
-        return judge_dataset(looking, asked, node, scope, values)
-    if loader.takes is Takes.PRETRAINED:
-        return _judge_pretrained(looking, loader, asked, node, scope, values)
-    if loader.takes is Takes.REGISTRY:
-        detail = next((value.text for value in values if value.kind is Kind.TEXT), "")
-        return Seen((asked.sighting("registry-load", detail),))
-    if loader.takes is Takes.WEIGHTS:
-        known_place = all(value.kind in (Kind.LOCAL, Kind.TEXT, Kind.UNKNOWN) for value in values)
-        return Seen((asked.sighting("unverified-weights"),)) if known_place else NOTHING
-    return _judge_models(looking, loader, asked, node, scope, values)
+    judge = _BY_ARGUMENT.get(loader.takes, _judge_models)
+    return judge(Call(looking, loader, asked, node, scope), values)
 
 
-def _judge_models(
-    looking: Evaluator, loader: Loader, asked: Argument, node: ast.Call, scope: Scope, values: Values
-) -> Seen:
+def _judge_weights(call: Call, values: Values) -> Seen:
+    known_place = all(value.kind in (Kind.LOCAL, Kind.TEXT, Kind.UNKNOWN) for value in values)
+    return Seen((call.asked.sighting("unverified-weights"),)) if known_place else NOTHING
+
+
+def _judge_registry(call: Call, values: Values) -> Seen:
+    detail = next((value.text for value in values if value.kind is Kind.TEXT), "")
+    return Seen((call.asked.sighting("registry-load", detail),))
+
+
+def _judge_models(call: Call, values: Values) -> Seen:
+    looking, loader, asked, node, scope = call.looking, call.loader, call.asked, call.node, call.scope
     if not values:
-        spread = any(isinstance(item, ast.Starred) for item in node.args) or any(
-            item.arg is None for item in node.keywords
-        )
+        spread = any(isinstance(item, ast.Starred) for item in node.args)
+        spread = spread or any(item.arg is None for item in node.keywords)
         if loader.default or (spread and loader.position >= 0):
-            return Seen((asked.sighting(loader.rule, "no model is named: the library's default is fetched"),))
+            detail = "no model is named: the library's default is fetched"
+            return Seen((asked.sighting(loader.rule, detail),))
         return NOTHING
-    offline = _is_true(looking, node, scope, "local_files_only") or _is_true(
-        looking, node, scope, "local_files"
-    )
+    offline = _is_true(looking, node, scope, "local_files_only")
     dataset = "dataset" in looking.texts(argument(node, -1, ("repo_type",)), scope)
-    return judge_model(
-        loader,
-        asked,
-        tuple(_named(value) for value in _flat(looking, values)),
-        offline=offline,
-        dataset=dataset,
-    )
-
-
-def _flat(looking: Evaluator, values: Values) -> Values:
-    """Texts of a list or dictionary given whole are its entries."""
-    found: list[Value] = []
-    for value in values:
-        found.append(value)
-    return tuple(found)
+    named = tuple(_named(value) for value in values)
+    return judge_model(loader, asked, named, offline=offline, dataset=dataset)
 
 
 def _named(value: Value) -> Named | None:
@@ -178,17 +158,24 @@ def _named(value: Value) -> Named | None:
     return Named(Says.LOCAL)
 
 
-def _judge_pretrained(
-    looking: Evaluator, loader: Loader, asked: Argument, node: ast.Call, scope: Scope, values: Values
-) -> Seen:
+def _judge_pretrained(call: Call, values: Values) -> Seen:
     name = next((value.text for value in values if value.kind is Kind.TEXT), "")
     if name.startswith(("hf-hub:", "hf_hub:", "hf-hub/")):
-        return judge_model(loader, asked, (read_name(name.partition(":")[2]),))
-    if not pretrained_asked(looking, loader, node, scope):
+        return judge_model(call.loader, call.asked, (read_name(name.partition(":")[2]),))
+    if not pretrained_asked(call.looking, call.loader, call.node, call.scope):
         return NOTHING
-    return Seen(
-        (asked.sighting(loader.rule, f"pretrained weights {name!r}" if name else "pretrained weights"),)
-    )
+    detail = f"pretrained weights {name!r}" if name else "pretrained weights"
+    return Seen((call.asked.sighting(call.loader.rule, detail),))
+
+
+_BY_ARGUMENT = {
+    Takes.FILE: judge_file,
+    Takes.ADDRESS: judge_address,
+    Takes.DATASET: judge_dataset,
+    Takes.PRETRAINED: _judge_pretrained,
+    Takes.REGISTRY: _judge_registry,
+    Takes.WEIGHTS: _judge_weights,
+}
 
 
 def _judge_command(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
@@ -232,7 +219,7 @@ def _judge_code(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
     return seen
 
 
-def _judge_environment_call(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope) -> Seen:
+def _judge_environment_call(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
     if len(node.args) < 2:
         return Seen(
             tuple(
@@ -260,7 +247,7 @@ def _handed_over(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
         for value in looking.values(given, scope) if isinstance(given, ast.Name | ast.Attribute) else ():
             loader = find_loader(value.text) if value.kind is Kind.REF else None
             if loader is not None and loader.takes in (Takes.MODEL, Takes.FILE):
-                rest = [item for item in _later_arguments(node, given)]
+                rest = _later_arguments(node, given)
                 whole = ast.copy_location(ast.Call(func=given, args=rest, keywords=[]), node)
                 found = judge_loader(looking, loader, value.text, whole, scope)
                 return found if found.sightings or rest else _told_later(loader, value.text, node, name)
@@ -300,24 +287,20 @@ def _hub_texts(looking: Evaluator, node: ast.Call, scope: Scope) -> Seen:
     return NOTHING
 
 
-def argument(node: ast.Call, position: int, names: tuple[str, ...]) -> ast.expr | None:
-    """The argument with one of these keywords, or at this place; None where the call has none."""
-    for keyword in node.keywords:
-        if keyword.arg in names:
-            return keyword.value
-    plain = [item for item in node.args if not isinstance(item, ast.Starred)]
-    return plain[position] if 0 <= position < len(plain) else None
-
-
 def _is_true(looking: Evaluator, node: ast.Call, scope: Scope, name: str) -> bool:
     given = argument(node, -1, (name,))
     return given is not None and any(value.text == "True" for value in looking.values(given, scope))
+
+
+_BY_NAME = (
+    (known.VERIFYING, _judge_verifying),
+    (known.COMMANDS, _judge_command),
+    (known.RUNNING_CODE, _judge_code),
+    (_SETTING, _judge_environment_call),
+)
 
 
 def module_sightings(looking: Evaluator) -> Iterator[Seen]:
     """What the calls of a module show, in no order."""
     for node, scope in looking.module.calls:
         yield judge_call(looking, node, scope)
-
-
-__all__ = ["FAMILY", "UNKNOWN", "Severity", "argument", "judge_call", "judge_loader", "module_sightings"]

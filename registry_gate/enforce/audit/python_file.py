@@ -17,12 +17,14 @@ from registry_gate.enforce.audit.sighting import NOTHING, Seen, Sighting
 from registry_gate.finding import Severity
 
 _WORDS = (
-    "from_pretrained", "pretrained", "pipeline", "snapshot_download", "hub", "load", "Unpickler", "pickle", "safetensors",
-    "trust_remote_code", "trust_repo", "huggingface", "transformers", "sentence_transformers", "SentenceTransformer", "timm",
-    "whisper", "mlflow", "vllm", "ollama", "exec", "eval", "getattr", "import_module", "__import__", "HF_", "hf://", "Embedding",
-    "YOLO", "diffusers", "git clone", "system", "subprocess", "Popen", "torchvision", "applications", "from_", "joblib", "LLM", "Engine",
-    "TRANSFORMERS_", "git", "urlopen", "urlretrieve", "KerasLayer", "get_file", "dangerous_deserialization", "retrieve", "spawn",
-    "OFFLINE", "REMOTE_CODE", "WEIGHTS_ONLY", "hf.co", "modelscope", "civitai", "tfhub", "pytorch.org", "resolve/", ".pt", ".gguf", ".ckpt", ".onnx", ".h5",
+    "from_pretrained", "pretrained", "pipeline", "snapshot_download", "hub", "load", "Unpickler",
+    "pickle", "safetensors", "trust_remote_code", "trust_repo", "huggingface", "transformers",
+    "sentence_transformers", "SentenceTransformer", "timm", "whisper", "mlflow", "vllm", "ollama", "exec",
+    "eval", "getattr", "import_module", "__import__", "HF_", "hf://", "Embedding", "YOLO", "diffusers",
+    "system", "subprocess", "Popen", "torchvision", "applications", "from_", "joblib", "LLM", "Engine",
+    "TRANSFORMERS_", "git", "urlopen", "urlretrieve", "KerasLayer", "get_file",
+    "dangerous_deserialization", "retrieve", "spawn", "OFFLINE", "REMOTE_CODE", "WEIGHTS_ONLY", "hf.co",
+    "modelscope", "civitai", "tfhub", "pytorch.org", "resolve/", ".pt", ".gguf", ".ckpt", ".onnx", ".h5",
 )  # fmt: skip
 _TRIGGER = re.compile("|".join(re.escape(word) for word in _WORDS))
 _PLACEHOLDER = "registry_gate_hole"

@@ -14,8 +14,8 @@ from registry_gate.enforce.audit.hubs import (
     is_file_address,
     read_name,
 )
-from registry_gate.enforce.audit.loaders import Loader
 from registry_gate.enforce.audit.model_loads import Argument
+from registry_gate.enforce.audit.python_call import Call
 from registry_gate.enforce.audit.python_scope import Scope
 from registry_gate.enforce.audit.python_values import Evaluator, Kind, Values
 from registry_gate.enforce.audit.sighting import NOTHING, Seen
@@ -34,9 +34,10 @@ _MODEL_PACKAGES = (
 )
 
 
-def judge_file(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope, values: Values) -> Seen:
+def judge_file(call: Call, values: Values) -> Seen:
     """A file of a format that can run code is opened: how sure is it that it is a model's?"""
-    asked = Argument(dotted, node.lineno, node.col_offset + 1, None)
+    looking, asked, node, scope = call.looking, call.asked, call.node, call.scope
+    dotted = asked.subject
     options = {item.arg: looking.values(item.value, scope) for item in node.keywords if item.arg}
     package = dotted.partition(".")[0]
     if package == "numpy":
@@ -90,8 +91,9 @@ def _model_like(node: ast.Call, scope: Scope, values: Values) -> bool:
     return not any(word in words for word in known.DATA_WORDS)
 
 
-def judge_address(loader: Loader, asked: Argument, values: Values) -> Seen:
+def judge_address(call: Call, values: Values) -> Seen:
     """An address is fetched: a hub's, or one of a model's file anywhere."""
+    loader, asked = call.loader, call.asked
     for value in values:
         if value.kind not in (Kind.TEXT, Kind.LOCAL):
             continue
@@ -124,11 +126,11 @@ def _foreign_model(text: str) -> bool:
     return is_hub_host(host) or parts.path.lower().endswith(MODEL_SUFFIXES)
 
 
-def judge_dataset(looking: Evaluator, asked: Argument, node: ast.Call, scope: Scope, values: Values) -> Seen:
+def judge_dataset(call: Call, values: Values) -> Seen:
     """A data set: only one that brings a script runs code."""
     for value in values:
         if value.kind in (Kind.TEXT, Kind.LOCAL) and value.text.endswith(".py"):
             return Seen(
-                (asked.sighting("remote-code", "a data set's loading script", severity=Severity.HIGH),)
+                (call.asked.sighting("remote-code", "a data set's loading script", severity=Severity.HIGH),)
             )
     return NOTHING

@@ -67,7 +67,7 @@ def revision_of(looking: Evaluator, node: ast.Call, scope: Scope) -> str | None:
 
 
 def pretrained_asked(looking: Evaluator, loader: Loader, node: ast.Call, scope: Scope) -> bool:
-    """Whether a constructor is told to fetch pretrained weights; ``default`` says what leaving it out means."""
+    """Whether a constructor is told to fetch weights; ``loader.default`` is what silence means."""
     given = next((item.value for item in node.keywords if item.arg in (loader.flag, *loader.names[:2])
                   and item.arg in ("weights", "pretrained", loader.flag)), None)  # fmt: skip
     if given is None:

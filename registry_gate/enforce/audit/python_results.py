@@ -34,28 +34,32 @@ def _of_callee(looking: Evaluator, callee: Value, node: ast.Call, scope: Scope) 
 
 
 def _of_reference(looking: Evaluator, dotted: str, node: ast.Call, scope: Scope) -> Values:
-    first = node.args[0] if node.args else None
     if dotted in known.VERIFYING:
         return VERIFIED
-    if dotted in known.HANDED_ON:
-        return looking.values(first, scope)
-    if dotted in known.JOINING:
-        return _joined_path(looking, node, scope)
-    if dotted in known.ENVIRONMENT:
-        return looking.values(node.args[1], scope) if len(node.args) > 1 else UNKNOWN
-    if dotted in known.IMPORTING:
-        return tuple(Value(Kind.REF, text) for text in looking.texts(first, scope)) or UNKNOWN
-    if dotted == "builtins.getattr" and len(node.args) > 1:
-        return _got(looking, node, scope)
-    if dotted == "builtins.vars":
-        return looking.values(first, scope)
-    if dotted == "functools.partial":
-        return tuple(Value(Kind.PARTIAL, item.text, node, scope) for item in looking.values(first, scope))
+    for names, give in _BY_NAME:
+        if dotted in names:
+            return give(looking, node, scope)
     if dotted.startswith(known.LOCAL_RESULTS):
-        return _local(looking, first, scope)
-    if dotted.rpartition(".")[2][:1].isupper():
-        return (Value(Kind.REF, dotted, node, scope),)
-    return (Value(Kind.RESULT, dotted, node, scope),)
+        return _local(looking, node.args[0] if node.args else None, scope)
+    made = Kind.REF if dotted.rpartition(".")[2][:1].isupper() else Kind.RESULT
+    return (Value(made, dotted, node, scope),)
+
+
+def _first(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
+    return looking.values(node.args[0] if node.args else None, scope)
+
+
+def _from_environment(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
+    return looking.values(node.args[1], scope) if len(node.args) > 1 else UNKNOWN
+
+
+def _imported(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
+    texts = looking.texts(node.args[0] if node.args else None, scope)
+    return tuple(Value(Kind.REF, text) for text in texts) or UNKNOWN
+
+
+def _partial(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
+    return tuple(Value(Kind.PARTIAL, item.text, node, scope) for item in _first(looking, node, scope))
 
 
 def _local(looking: Evaluator, first: ast.expr | None, scope: Scope) -> Values:
@@ -76,6 +80,8 @@ def _joined_path(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
 
 
 def _got(looking: Evaluator, node: ast.Call, scope: Scope) -> Values:
+    if len(node.args) < 2:
+        return UNKNOWN
     base = looking.values(node.args[0], scope)
     names = looking.texts(node.args[1], scope)
     found = tuple(value for name in names for value in looking.attribute(base, name))
@@ -154,3 +160,13 @@ def _of_dictionary(
         elif method == "keys":
             found.append(value)
     return tuple(found) or None
+
+
+_BY_NAME = (
+    (known.HANDED_ON | {"builtins.vars"}, _first),
+    (known.JOINING, _joined_path),
+    (known.ENVIRONMENT, _from_environment),
+    (known.IMPORTING, _imported),
+    ({"builtins.getattr"}, _got),
+    ({"functools.partial"}, _partial),
+)

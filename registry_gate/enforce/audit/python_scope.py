@@ -7,6 +7,7 @@ That errs on the side of seeing a load.
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 MAX_BINDINGS = 24
@@ -260,7 +261,7 @@ def _read_return(module: Module, node: ast.Return, scope: Scope) -> Scope:
     return scope
 
 
-_READERS = {
+_READERS: dict[type[ast.AST], Callable[..., Scope]] = {
     ast.Return: _read_return,
     ast.Import: _read_import,
     ast.ImportFrom: _read_import_from,

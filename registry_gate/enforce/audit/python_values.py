@@ -1,8 +1,9 @@
-"""What an expression may be: texts, imported things, verified folders; evaluated by looking, never by running."""
+"""What an expression may be: texts, imports, verified folders; told by looking, never by running."""
 
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -60,7 +61,7 @@ class Modules(Protocol):
     """Finds the modules of the audited tree."""
 
     def find(self, dotted: str, level: int, importer: str) -> tuple[Module, str] | None:
-        """The module of the tree that a dotted name is in, and the rest of the name; None if it is in none."""
+        """The module a dotted name is in, and the rest of the name; None if it is in none."""
 
 
 class Evaluator:
@@ -242,8 +243,6 @@ class Evaluator:
         found = tuple(value for one in bound for value in self.bound(one, name, scope))
         return tuple(value for value in found if value.kind is Kind.TEXT) or UNKNOWN
 
-    # --- expressions ------------------------------------------------------------------------------------------
-
     def _constant(self, node: ast.Constant, scope: Scope) -> Values:
         if isinstance(node.value, str):
             return (Value(Kind.TEXT, node.value[:_MAX_TEXT]),)
@@ -385,7 +384,7 @@ def _as_text(value: Value) -> str:
     return value.text if value.kind is Kind.CONST and value.text != "None" else HOLE
 
 
-_READERS = {
+_READERS: dict[type[ast.AST], Callable[..., Values]] = {
     ast.Constant: Evaluator._constant,
     ast.Name: Evaluator._name,
     ast.Attribute: Evaluator._attribute_node,

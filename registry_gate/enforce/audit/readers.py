@@ -54,6 +54,6 @@ def read_source(source: Source, project: Project) -> Seen:
         AttributeError,
         TypeError,
     ) as error:
-        # Whatever a hostile file does to a reader, the others are still looked at, and this one is not passed over.
+        # Whatever a hostile file does to a reader, the others are read, and this one is not passed over.
         detail = f"the reader gave up: {type(error).__name__}: {str(error)[:120]}"
         return Seen((Sighting("could-not-tell", 1, source.kind.value, detail),))

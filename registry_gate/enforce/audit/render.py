@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 
-from registry_gate.enforce.audit.document import AuditFinding, AuditReport, Disposition
+from registry_gate.enforce.audit.document import AuditFinding, AuditReport, Disposition, Standing
 from registry_gate.enforce.audit.rules import RULES
 from registry_gate.report.escape import for_terminal
 from registry_gate.report.sarif_log import Place, Result, sarif_log
@@ -16,7 +16,8 @@ _MAX_NOTES = 20
 def as_text(report: AuditReport, *, show_all: bool = False) -> str:
     """Findings that count first to last, with what to write instead; then notes; then the sum."""
     counted = [item for item in report.findings if show_all or item.disposition is Disposition.OPEN]
-    lines = [line for item in counted[:_MAX_SHOWN] for line in _lines(item)]
+    odd = {item.model for item in report.findings if item.rule in ("look-alike", "revoked-model")}
+    lines = [line for item in counted[:_MAX_SHOWN] for line in _lines(item, advise=item.model not in odd)]
     if len(counted) > _MAX_SHOWN:
         lines.append(f"and {len(counted) - _MAX_SHOWN} more findings (--format json shows all)")
     lines += [f"note: {item.path}: {item.message}" for item in report.notes[:_MAX_NOTES]]
@@ -26,7 +27,7 @@ def as_text(report: AuditReport, *, show_all: bool = False) -> str:
     return "".join(for_terminal(line) + "\n" for line in lines)
 
 
-def _lines(item: AuditFinding) -> list[str]:
+def _lines(item: AuditFinding, *, advise: bool) -> list[str]:
     cell = f"cell {item.cell}:" if item.cell else ""
     state = "" if item.disposition is Disposition.OPEN else f" [{item.disposition.value}]"
     lines = [f"{item.path}:{cell}{item.line}: {item.severity.value}: {item.rule}{state}: {item.message}"]
@@ -34,7 +35,7 @@ def _lines(item: AuditFinding) -> list[str]:
         lines.append(f"    model  {item.model}: {item.standing.value}")
     if item.replacement:
         lines.append(f"    write  {item.replacement}")
-    elif item.model and item.standing and item.standing.value == "unknown":
+    elif advise and item.standing is Standing.UNKNOWN:
         lines.append(f"    first  registry-gate admit {item.model}")
     return lines
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry_gate.finding import Rule, Severity
 
-_GO = "Admit the model (`registry-gate admit`), then load it with `load_verified` or copy it with `registry-gate pull`."
+_GO = "Admit the model (`registry-gate admit`); then use `load_verified`, or `registry-gate pull` for a copy."
 
 
 def _rule(name: str, severity: Severity, title: str, help_: str) -> Rule:
@@ -20,7 +20,7 @@ _ALL = (
         "model-not-told",
         Severity.MEDIUM,
         "A model is loaded, and which one could not be told",
-        "Name the model where it is loaded, or load it with `load_verified`; what cannot be told cannot be trusted.",
+        "Name the model where it is loaded, or use `load_verified`; what cannot be told is not trusted.",
     ),
     _rule(
         "remote-code",

@@ -43,7 +43,7 @@ def read_shell(text: str, variables: Variables | None = None, *, first: int = 1)
 
 
 def logical_lines(text: str) -> Iterator[tuple[int, str, str | None, int]]:
-    """Lines with their continuations joined: number, line, heredoc body if one follows, number of its first line."""
+    """Lines with continuations joined: number, line, heredoc body or None, number of its first line."""
     lines = text.splitlines()
     number = 0
     while number < len(lines):
@@ -101,9 +101,9 @@ def _commands(line: str) -> Iterator[tuple[int, list[str]]]:
         return
     words: list[str] = []
     down = begins = 0
-    for token in _tokens(line):
-        down += token.count("\f")
-        token = token.replace("\f", " ").strip() if "\f" in token else token
+    for raw in _tokens(line):
+        down += raw.count("\f")
+        token = raw.replace("\f", " ").strip() if "\f" in raw else raw
         if token in _SEPARATORS or token.startswith((">", "<")):
             if words:
                 yield begins, words

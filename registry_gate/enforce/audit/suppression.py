@@ -1,4 +1,4 @@
-"""Inline suppressions: ``# registry-gate: allow RULE until=2027-01-31 reason="..."``, on the line or above it."""
+"""Suppressions: ``# registry-gate: allow RULE until=2027-01-31 reason="..."``, on the line or above it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simpler kinds: requirements, environment files, Makefiles, Jenkinsfiles, Procfiles, model files of Ollama."""
+"""The simpler kinds: requirements, environment files, Makefiles, Jenkinsfiles and the like."""
 
 from __future__ import annotations
 

@@ -15,10 +15,13 @@ from registry_gate.enforce.audit.shell import judge_words, read_shell
 from registry_gate.enforce.audit.sighting import NOTHING, Seen
 
 _COMMANDS = frozenset({
-    "args", "command", "cmd", "entrypoint", "script", "run", "before_script", "after_script", "commands", "post_create_command", "on_create_command",
-    "update_content_command", "post_start_command", "post_attach_command", "shell", "sh", "bash", "exec", "setup", "install", "test", "build", "start",
-    "extra_args", "extraargs", "exec_start", "inline", "inline_script", "steps", "tasks", "pre_build", "post_build", "pre_install", "arguments", "dockerfile_inline",
-    "build_commands", "run_command", "startup_script", "user_data", "launch", "ansible_builtin_shell", "ansible_builtin_command", "container_args", "container_command", "engine_args",
+    "args", "command", "cmd", "entrypoint", "script", "run", "before_script", "after_script", "commands",
+    "post_create_command", "on_create_command", "update_content_command", "post_start_command",
+    "post_attach_command", "shell", "sh", "bash", "exec", "setup", "install", "test", "build", "start",
+    "extra_args", "extraargs", "exec_start", "inline", "inline_script", "steps", "tasks", "pre_build",
+    "post_build", "pre_install", "arguments", "dockerfile_inline", "build_commands", "run_command",
+    "startup_script", "user_data", "launch", "ansible_builtin_shell", "ansible_builtin_command",
+    "container_args", "container_command", "engine_args",
 })  # fmt: skip
 _SKIPPED = frozenset(
     {
@@ -63,7 +66,7 @@ Part = Leaf | Listed
 
 
 def read_yaml(text: str) -> Seen:
-    """What a YAML document, or several in one file, shows. Templates that are no YAML are read line by line."""
+    """What a file of YAML documents shows; templates that are no YAML are read line by line."""
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         documents = list(yaml.compose_all(text, Loader=loader))
@@ -197,7 +200,7 @@ def _scalar(value: object) -> str:
 def _judge_parts(parts: Iterator[Part]) -> Seen:
     seen: list[Seen] = []
     for part in parts:
-        if _SKIPPED.intersection(part.keys):
+        if isinstance(part, Leaf) and _SKIPPED.intersection(part.keys):
             continue
         seen.append(_judge_leaf(part) if isinstance(part, Leaf) else _judge_list(part))
     kept: dict[tuple[object, ...], object] = {}

@@ -1,4 +1,4 @@
-"""Which files there are, of which kind, read with limits. What is not read is named, never passed over in silence."""
+"""Which files there are, of which kind, read with limits. What is not read is named."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ MAX_BYTES = 4 * 1024 * 1024
 _MAX_FILES = 200_000
 _MAX_DEPTH = 80
 SKIPPED_FOLDERS = frozenset({
-    ".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".nox", ".mypy_cache", ".ruff_cache", ".pytest_cache",
-    "site-packages", ".eggs", ".ipynb_checkpoints", ".hypothesis", ".terraform",
+    ".git", ".hg", ".svn", "node_modules", ".venv", "venv", "__pycache__", ".tox", ".nox", ".mypy_cache",
+    ".ruff_cache", ".pytest_cache", "site-packages", ".eggs", ".ipynb_checkpoints", ".hypothesis",
+    ".terraform",
 })  # fmt: skip
 
 
@@ -40,13 +41,20 @@ class FileKind(StrEnum):
     LINES = "lines"
 
 
-_BY_SUFFIX = {
-    ".py": FileKind.PYTHON, ".pyw": FileKind.PYTHON, ".ipynb": FileKind.NOTEBOOK, ".yaml": FileKind.YAML, ".yml": FileKind.YAML, ".tpl": FileKind.YAML,
-    ".json": FileKind.JSON, ".jsonc": FileKind.JSON, ".toml": FileKind.TOML, ".sh": FileKind.SHELL, ".bash": FileKind.SHELL, ".zsh": FileKind.SHELL,
-    ".ksh": FileKind.SHELL, ".command": FileKind.SHELL, ".env": FileKind.ENVIRONMENT, ".mk": FileKind.MAKEFILE, ".groovy": FileKind.GROOVY,
-    ".jenkinsfile": FileKind.GROOVY, ".cfg": FileKind.LINES, ".ini": FileKind.LINES, ".conf": FileKind.LINES, ".service": FileKind.LINES,
-    ".properties": FileKind.LINES, ".dockerfile": FileKind.DOCKERFILE, ".containerfile": FileKind.DOCKERFILE, ".slurm": FileKind.SHELL, ".sbatch": FileKind.SHELL,
-}  # fmt: skip
+_SUFFIXES = {
+    FileKind.PYTHON: ".py .pyw",
+    FileKind.NOTEBOOK: ".ipynb",
+    FileKind.YAML: ".yaml .yml .tpl",
+    FileKind.JSON: ".json .jsonc",
+    FileKind.TOML: ".toml",
+    FileKind.SHELL: ".sh .bash .zsh .ksh .command .slurm .sbatch",
+    FileKind.ENVIRONMENT: ".env",
+    FileKind.MAKEFILE: ".mk",
+    FileKind.GROOVY: ".groovy .jenkinsfile",
+    FileKind.LINES: ".cfg .ini .conf .service .properties",
+    FileKind.DOCKERFILE: ".dockerfile .containerfile",
+}
+_BY_SUFFIX = {suffix: kind for kind, several in _SUFFIXES.items() for suffix in several.split()}
 _BY_NAME = (
     (re.compile(r"(?:docker|container)file(?:[.-].*)?$", re.IGNORECASE), FileKind.DOCKERFILE),
     (
@@ -137,8 +145,7 @@ def _in_folder(root: Path, excluded: tuple[str, ...]) -> Iterator[tuple[Path | s
 
 
 def _excluded(path: Path, patterns: tuple[str, ...]) -> bool:
-    return any(path.match(pattern.rstrip("/")) or path.full_match(pattern) if hasattr(path, "full_match")
-               else path.match(pattern.rstrip("/")) or _under(path, pattern) for pattern in patterns)  # fmt: skip
+    return any(path.match(pattern.rstrip("/")) or _under(path, pattern) for pattern in patterns)
 
 
 def _under(path: Path, pattern: str) -> bool:

@@ -1,7 +1,8 @@
 """The guard: refuses, in the process that loads, what goes round the road.
 
-``install()`` in the program, ``REGISTRY_GATE_GUARD=1`` for every Python process, or ``--registry-gate-guard`` in
-pytest. Standard library only; the libraries that load models are never imported here. See ``docs/guard.md``.
+``install()`` in the program, ``REGISTRY_GATE_GUARD=1`` for every Python process, or ``--registry-gate-guard``
+in pytest. Standard library only; the libraries that load models are never imported here.
+See ``docs/guard.md``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The names of ``policies/pickle-allow-list.yaml``, as Python: the guard reads no file at start. A test compares them."""
+"""The names of ``policies/pickle-allow-list.yaml``; a test compares them. The guard reads no file."""
 
 from __future__ import annotations
 

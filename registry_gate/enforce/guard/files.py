@@ -1,4 +1,4 @@
-"""Is this file one that may be opened as a model: handed out by ``load_verified``, pulled, or the program's own?"""
+"""May this file be opened as a model: handed out by ``load_verified``, pulled, or the program's own?"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def is_model(path: str, caller: str) -> bool:
 
 
 def _is_path_file(path: str) -> bool:
-    """Python's own path files share a suffix with checkpoints; torch opening one there is judged all the same."""
+    """Python's path files share a suffix with checkpoints; one that torch opens is judged."""
     return path.endswith(".pth") and path.rpartition("/")[0].endswith(("/site-packages", "/dist-packages"))
 
 

@@ -1,7 +1,7 @@
 """The audit hook: each event of Python's that can be a load, held against the terms.
 
-Handlers run inside other people's imports and opens: they do little, import nothing and never fail open. A hook
-sees what CPython and its standard library announce; ``docs/guard.md`` says what it cannot see.
+Handlers run inside other people's imports and opens: they do little, import nothing and never fail
+open. A hook sees what CPython and its standard library announce; ``docs/guard.md`` says what it cannot see.
 """
 
 from __future__ import annotations
@@ -99,9 +99,7 @@ class Guard:
             path = path.decode("utf-8", "surrogateescape")
         if not isinstance(path, str) or not files.reads(arguments[1], arguments[2]):
             return
-        if files.is_model(path, sys._getframe(2).f_code.co_filename) and not files.may_open(
-            path, self._terms
-        ):
+        if files.is_model(path, _caller(3)) and not files.may_open(path, self._terms):
             self._refuse("guard-unverified-file", "open", path, "nobody here verified it")
 
     def _import(self, arguments: Arguments) -> None:
@@ -115,7 +113,7 @@ class Guard:
             self._refuse("guard-remote-code", "exec", name, "code that came with a model")
 
     def _unmarshal(self, arguments: Arguments) -> None:
-        caller = sys._getframe(2).f_code.co_filename
+        caller = _caller(3)
         if any(part in caller for part in _UNMARSHALLING):
             self._refuse("guard-remote-code", "marshal.loads", "a layer made of byte code")
 
@@ -165,9 +163,20 @@ def _shown(host: object) -> str:
     return host.decode("ascii", "replace") if isinstance(host, bytes) else str(host)
 
 
+def _caller(depth: int) -> str:
+    """The file of the code that led to the event; empty where Python itself did, at its start."""
+    try:
+        return sys._getframe(depth).f_code.co_filename
+    except ValueError:
+        return ""
+
+
 def _from_another_process() -> bool:
     """Whether the unpickler at work was called by a library that moves objects between processes."""
-    frame = sys._getframe(3)
+    try:
+        frame = sys._getframe(3)
+    except ValueError:
+        return False
     name = frame.f_code.co_filename
     while name.endswith("/pickle.py") and frame.f_back is not None:
         frame = frame.f_back

@@ -15,7 +15,7 @@ def start() -> None:
         from registry_gate.enforce.guard import install_if_wanted
 
         install_if_wanted()
-    except BaseException as error:  # noqa: BLE001 - site would report it and go on without the guard
+    except BaseException as error:  # site would report it and go on without the guard
         sys.stderr.write(f"registry-gate: the guard could not be installed: {error}\n")
         sys.stderr.flush()
         os._exit(1)

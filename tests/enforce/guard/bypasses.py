@@ -1,7 +1,7 @@
 """Ways of loading round the road, each a function of the working folder; run under the guard by ``drive.py``.
 
-Payloads would make a marker file and nothing else. ``prepare`` runs before the guard is there, and makes files
-that look as if somebody had put them there long ago.
+Payloads would make a marker file and nothing else. ``prepare`` runs before the guard is there, and makes
+files that look as if somebody had put them there long ago.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def dataclass_of_the_program(folder):
 def cloudpickle_loads(folder):
     import cloudpickle
 
-    cloudpickle.loads(cloudpickle.dumps(lambda: 1))
+    cloudpickle.loads(cloudpickle.dumps(Payload))
 
 
 def shelve_open(folder):
@@ -231,7 +231,7 @@ def through_a_proxy(folder):
     import threading
 
     with socket.create_server(("127.0.0.1", 0)) as server:
-        threading.Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        threading.Thread(target=server.accept, daemon=True).start()
         connection = http.client.HTTPConnection("127.0.0.1", server.getsockname()[1], timeout=2)
         connection.request("GET", "http://x/", headers={"Host": "huggingface.co"})
 

@@ -291,6 +291,6 @@ PROGRAMS = (
     numpy_save_and_load, numpy_strings_as_objects, pool_by_fork, pool_by_spawn, process_pool_executor,
     queue_between_processes, joblib_parallel, threads_and_logging, copies, torch_checkpoint_of_its_own,
     torch_data_loader_workers, safetensors_of_its_own, transformers_model_of_its_own, admitted_model,
-    http_on_loopback, asyncio_streams, other_programs, pandas_tables, plots, archives, databases_and_templates,
-    code_of_its_own, a_test_run,
+    http_on_loopback, asyncio_streams, other_programs, pandas_tables, plots, archives,
+    databases_and_templates, code_of_its_own, a_test_run,
 )  # fmt: skip
