@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import audit, behaviour, conversion, guard, name_check, scanners, stages, triage
+from benchmarks import (
+    audit,
+    behaviour,
+    cold_start,
+    conversion,
+    guard,
+    name_check,
+    scanners,
+    stages,
+    triage,
+)
 
 _ALL = {
     "names": name_check.main,
@@ -15,6 +25,7 @@ _ALL = {
     "stages": stages.main,
     "conversion": conversion.main,
     "triage": triage.main,
+    "cold": cold_start.main,
 }
 
 

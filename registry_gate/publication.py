@@ -28,7 +28,11 @@ from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
 from registry_gate.settings import DEFAULT_ALIAS, Settings
-from registry_gate.signing.keys import Signer, init_keys, load_signer
+from registry_gate.signer.passphrase import read_passphrase
+from registry_gate.signer.process import SignerProcess
+from registry_gate.signing.keys import init_keys, load_log_signer, private_key_path, public_half
+from registry_gate.signing.order import ReleaseSigner
+from registry_gate.signing.private_keys import is_encrypted
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, effective_trust
 from registry_gate.signing.verify import check_files, read_statements, verify_release
@@ -76,7 +80,7 @@ class Found:
 class Publisher:
     """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only."""
 
-    signer: Signer
+    signer: ReleaseSigner
     trust: Trust
     log: AdmissionLog
     registry: Registry
@@ -308,15 +312,45 @@ def open_publisher(
             why="whatever it admitted would be refused at load time",
             todo="accept it once: `registry-gate keys trust-policy POLICY`",
         )
-    signer = load_signer(settings)
-    if signer.key not in trust.keys:
-        # What it signed would be refused, and one line by it in the log would make the whole log unreadable.
-        raise UsageError(
-            "key-not-trusted",
-            f"the signing key in {settings.keys} ({signer.key.key_id[:16]}…) is not in the trust file",
-            why="whatever it signed would be refused at load time",
-            todo="restore the key that the trust file pins, or have this one added to it",
-        )
-    log = AdmissionLog(settings.log, trust, signer)
+    signer = _open_signer(settings, trust)
+    log_signer = load_log_signer(settings)
+    if log_signer.key not in trust.for_log().keys:
+        # One line by it in the log would make the whole log unreadable.
+        raise _not_trusted(settings, "log", log_signer.key.key_id)
+    log = AdmissionLog(settings.log, trust, log_signer)
     registry = Registry(settings.registry_uri)
     return Publisher(signer, trust, log, registry, alias, workspace, step, progress, notes)
+
+
+def _open_signer(settings: Settings, trust: Trust) -> SignerProcess:
+    """Refuse before a model is fetched what the signer would refuse after hours."""
+    signing = settings.signing
+    if signing.sign_with == "key":
+        key = public_half(settings)
+        if key not in trust.keys:
+            raise _not_trusted(settings, "signing", key.key_id)
+        if not is_encrypted(private_key_path(settings)):
+            return SignerProcess(settings)
+    elif not (trust.identities if signing.sign_with == "sigstore" else trust.certificates):
+        raise UsageError(
+            "signer-not-trusted",
+            f"the trust file accepts no signer of the kind {signing.sign_with!r}",
+            why="whatever was signed would be refused at load time",
+            todo="add it with `registry-gate keys trust-identity` or `registry-gate keys trust-certificate`",
+        )
+    if signing.sign_with == "sigstore":
+        return SignerProcess(settings)  # its token is fetched when it signs: it lives for minutes
+    asked = signing.certificate_key if signing.sign_with == "certificate" else private_key_path(settings)
+    prompt = "passphrase of the signing key: " if asked and is_encrypted(asked) else None
+    signer = SignerProcess(settings, read_passphrase(signing, ask=prompt))
+    signer.check()
+    return signer
+
+
+def _not_trusted(settings: Settings, kind: str, key_id: str) -> UsageError:
+    return UsageError(
+        "key-not-trusted",
+        f"the {kind} key in {settings.keys} ({key_id[:16]}…) is not in the trust file",
+        why="whatever it signed would be refused when it is read",
+        todo="restore the key that the trust file pins, or have this one added to it",
+    )

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, audit, inventory, keys, name, pull, scan, triage, verify
+from registry_gate.cli import admit, audit, inventory, keys, name, pull, scan, signature, triage, verify
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
@@ -39,6 +39,7 @@ app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
+app.command("signature", epilog=_EPILOG)(signature.signature)
 app.command("name", epilog=_EPILOG)(name.name)
 app.command("audit", epilog=_EPILOG)(audit.audit)
 app.command("inventory", epilog=_EPILOG)(inventory.inventory)
