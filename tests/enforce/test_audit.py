@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
-import subprocess
-import sys
+from contextlib import chdir, redirect_stdout
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sarif_pydantic import Sarif
 
+from registry_gate.cli import app
 from registry_gate.enforce.audit import baseline as known_debt
 from registry_gate.enforce.audit.audit import Rulebook, audit
 from registry_gate.enforce.audit.document import AuditReport, Disposition, Standing
@@ -41,10 +43,18 @@ def report_of(folder: Path, **changes: object) -> AuditReport:
     return audit([folder], rulebook(**changes))
 
 
-def run(*arguments: str, cwd: Path, home: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"REGISTRY_GATE_HOME": str(home or cwd / ".home")}
-    command = [sys.executable, "-m", "registry_gate", *arguments]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=120)
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+
+
+def run(*arguments: str, cwd: Path) -> Done:
+    """The command line in this process: its start costs more than what is tested here."""
+    out = io.StringIO()
+    with chdir(cwd), redirect_stdout(out), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGISTRY_GATE_HOME", str(cwd / ".home"))
+        return Done(app.run(list(arguments)), out.getvalue())
 
 
 # --- hostile inputs ---
