@@ -13,7 +13,8 @@ from registry_gate.enforce.audit.python_call import Call, argument
 from registry_gate.enforce.audit.python_files import judge_address, judge_dataset, judge_file
 from registry_gate.enforce.audit.python_flags import pretrained_asked, revision_of, switches
 from registry_gate.enforce.audit.python_scope import Scope
-from registry_gate.enforce.audit.python_values import HOLE, Evaluator, Kind, Value, Values
+from registry_gate.enforce.audit.python_value import HOLE, Kind, Value, Values
+from registry_gate.enforce.audit.python_values import Evaluator
 from registry_gate.enforce.audit.settings_words import judge_environment
 from registry_gate.enforce.audit.shell import judge_words, read_shell
 from registry_gate.enforce.audit.sighting import NOTHING, RoadUse, Seen, Sighting

@@ -17,7 +17,8 @@ from registry_gate.enforce.audit.hubs import (
 from registry_gate.enforce.audit.model_loads import Argument
 from registry_gate.enforce.audit.python_call import Call
 from registry_gate.enforce.audit.python_scope import Scope
-from registry_gate.enforce.audit.python_values import Evaluator, Kind, Values
+from registry_gate.enforce.audit.python_value import Kind, Values
+from registry_gate.enforce.audit.python_values import Evaluator
 from registry_gate.enforce.audit.sighting import NOTHING, Seen
 from registry_gate.enforce.guard.hosts import is_hub_host
 from registry_gate.finding import Severity

@@ -6,7 +6,8 @@ import ast
 
 from registry_gate.enforce.audit.loaders import Loader
 from registry_gate.enforce.audit.python_scope import Module, Scope
-from registry_gate.enforce.audit.python_values import HOLE, Evaluator, Kind, Values
+from registry_gate.enforce.audit.python_value import HOLE, Kind, Values
+from registry_gate.enforce.audit.python_values import Evaluator
 from registry_gate.enforce.audit.sighting import Seen, Sighting
 
 _SWITCHES = {

@@ -6,7 +6,8 @@ import ast
 
 from registry_gate.enforce.audit import python_known as known
 from registry_gate.enforce.audit.python_scope import Scope
-from registry_gate.enforce.audit.python_values import HOLE, UNKNOWN, VERIFIED, Evaluator, Kind, Value, Values
+from registry_gate.enforce.audit.python_value import HOLE, UNKNOWN, VERIFIED, Kind, Value, Values
+from registry_gate.enforce.audit.python_values import Evaluator
 
 _MAX_RETURNS = 8
 

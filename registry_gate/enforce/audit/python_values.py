@@ -4,57 +4,16 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
 from typing import Protocol
 
 from registry_gate.enforce.audit import python_known as known
 from registry_gate.enforce.audit.python_scope import Bound, Element, Imported, Module, Parameter, Scope
+from registry_gate.enforce.audit.python_value import HOLE, UNKNOWN, VERIFIED, Kind, Value, Values
 
 _MAX_DEPTH = 14
 _MAX_STEPS = 600
 _MAX_VALUES = 16
 _MAX_TEXT = 2000
-HOLE = "{}"
-"""Stands in a text for a part that could not be told."""
-
-
-class Kind(StrEnum):
-    """What is known of a value."""
-
-    TEXT = "text"
-    REF = "ref"
-    RESULT = "result"
-    VERIFIED = "verified"
-    LOCAL = "local"
-    CONST = "const"
-    CLASS = "class"
-    MODULE = "module"
-    DICT = "dict"
-    SEQUENCE = "sequence"
-    PARTIAL = "partial"
-    FUNCTION = "function"
-    UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Value:
-    """One thing that an expression may be.
-
-    ``text`` is the text itself, the dotted name of a REF (a class or an instance of it) or of the function
-    whose RESULT it is, the path of a LOCAL one. ``node`` and ``scope`` lead back to where it is written.
-    """
-
-    kind: Kind
-    text: str = ""
-    node: ast.AST | None = None
-    scope: Scope | None = None
-    module: Module | None = None
-
-
-Values = tuple[Value, ...]
-UNKNOWN: Values = (Value(Kind.UNKNOWN),)
-VERIFIED: Values = (Value(Kind.VERIFIED),)
 
 
 class Modules(Protocol):
