@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
+    audit,
     behaviour,
     cold_start,
     conversion,
     drift,
+    guard,
     loading,
     name_check,
     raw_pickle,
@@ -19,6 +21,8 @@ from benchmarks import (
 
 _ALL = {
     "names": name_check.main,
+    "audit": audit.main,
+    "guard": guard.main,
     "scanners": scanners.main,
     "behaviour": behaviour.main,
     "stages": stages.main,

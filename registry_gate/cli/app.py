@@ -15,9 +15,11 @@ import typer
 from registry_gate import version
 from registry_gate.cli import (
     admit,
+    audit,
     drift,
     explain,
     export_admitted,
+    inventory,
     keys,
     name,
     pull,
@@ -57,6 +59,8 @@ app.command("pull", epilog=_EPILOG)(pull.pull)
 app.command("signature", epilog=_EPILOG)(signature.signature)
 app.command("explain", epilog=_EPILOG)(explain.explain)
 app.command("name", epilog=_EPILOG)(name.name)
+app.command("audit", epilog=_EPILOG)(audit.audit)
+app.command("inventory", epilog=_EPILOG)(inventory.inventory)
 app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
 app.command("drift", epilog=_EPILOG)(drift.drift)

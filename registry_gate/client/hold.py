@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_gate.client import handed_out
 from registry_gate.client.sealed import Held
 from registry_gate.errors import ToolError
 
@@ -73,6 +74,7 @@ def held_release(release: OpenRelease, progress: Progress, *, with_folder: bool)
                 check_chunked(release.source, file, told)
         _seal(weights)
         if with_folder:
+            handed_out.record(folder)
             _link(weights, folder)
         yield HeldRelease(release.found.verified, tuple(weights), folder)
 
@@ -121,6 +123,7 @@ def weight_files(files: Sequence[ManifestFile]) -> list[ManifestFile]:
 def _seal(weights: Sequence[Weights]) -> None:
     for item in weights:
         item.held.seal()
+        handed_out.record_descriptor(item.held.descriptor)
 
 
 def _link(weights: Sequence[Weights], folder: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_gate.client import handed_out
 from registry_gate.client.accepted import open_release
 from registry_gate.errors import FetchError, ToolError
 from registry_gate.progress import Progress, silent
@@ -76,11 +77,12 @@ def copy_to(
 
 
 def make_read_only(root: Path) -> None:
-    """Take the write permission from every file and folder of a copy."""
+    """Take the write permission from every file and folder of a verified copy, and tell the guard of it."""
     for folder, _, files in os.walk(root):
         for name in files:
             (Path(folder) / name).chmod(0o400)
         Path(folder).chmod(0o500)
+    handed_out.record(root)
 
 
 def remove(root: Path) -> None:

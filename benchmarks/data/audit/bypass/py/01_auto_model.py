@@ -1,0 +1,3 @@
+from transformers import AutoModelForSequenceClassification
+
+model = AutoModelForSequenceClassification.from_pretrained("acme-labs/sentiment-base")

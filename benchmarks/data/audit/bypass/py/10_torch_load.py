@@ -1,0 +1,3 @@
+import torch
+
+state = torch.load("weights/encoder.pt", map_location="cpu", weights_only=False)

@@ -1,0 +1,3 @@
+import joblib
+
+clf = joblib.load("models/fraud.joblib")

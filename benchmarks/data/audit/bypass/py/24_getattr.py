@@ -1,0 +1,4 @@
+import transformers
+
+cls = getattr(transformers, "AutoModel")
+net = getattr(cls, "from_pretrained")("acme-labs/tiny")

@@ -1,0 +1,3 @@
+import os
+
+os.environ["HF_ENDPOINT"] = "https://hf-mirror.com"

@@ -1,0 +1,3 @@
+from onnx import hub
+
+model = hub.load("resnet50")

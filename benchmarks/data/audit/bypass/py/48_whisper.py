@@ -1,0 +1,3 @@
+import whisper
+
+asr = whisper.load_model("large-v3")

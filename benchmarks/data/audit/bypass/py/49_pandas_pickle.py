@@ -1,0 +1,3 @@
+import pandas as pd
+
+model = pd.read_pickle("models/forest.pkl")

@@ -1,0 +1,5 @@
+CODE = """
+from transformers import AutoModel
+AutoModel.from_pretrained("acme-labs/tiny")
+"""
+exec(CODE)

@@ -1,0 +1,3 @@
+import pandas as pd
+
+frame = pd.read_pickle("hf://someone/scores/scaler.pkl")

@@ -1,0 +1,2 @@
+export HF_HUB_OFFLINE=0
+python serve.py

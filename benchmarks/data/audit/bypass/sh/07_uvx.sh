@@ -1,0 +1,1 @@
+uvx --from huggingface_hub hf download acme-labs/tiny

@@ -1,0 +1,2 @@
+#!/bin/sh
+ollama run hf.co/someone/chat-7b-GGUF

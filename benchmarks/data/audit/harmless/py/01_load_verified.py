@@ -1,0 +1,3 @@
+from registry_gate import load_verified
+
+model = load_verified("acme-labs/chat-7b")

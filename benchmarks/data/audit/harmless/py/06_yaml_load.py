@@ -1,0 +1,3 @@
+import yaml
+
+config = yaml.safe_load(open("model.yaml"))

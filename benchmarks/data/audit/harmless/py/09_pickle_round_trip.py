@@ -1,0 +1,3 @@
+import pickle
+
+copy = pickle.loads(pickle.dumps({"a": 1}))

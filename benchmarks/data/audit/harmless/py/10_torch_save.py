@@ -1,0 +1,3 @@
+import torch
+
+torch.save({"w": torch.ones(2)}, "out.pt")

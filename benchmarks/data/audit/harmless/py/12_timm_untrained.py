@@ -1,0 +1,3 @@
+import timm
+
+net = timm.create_model("resnet18", pretrained=False, num_classes=3)

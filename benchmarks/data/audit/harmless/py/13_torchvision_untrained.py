@@ -1,0 +1,4 @@
+from torchvision.models import resnet18
+
+net = resnet18(weights=None)
+other = resnet18()

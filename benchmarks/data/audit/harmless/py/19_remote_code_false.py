@@ -1,0 +1,2 @@
+SETTINGS = {"trust_remote_code": False, "use_safetensors": True}
+print(SETTINGS)

@@ -1,0 +1,5 @@
+from pathlib import Path
+
+ROOT = Path("src/models")
+FILES = ["data/train.csv", "app/main.py", "text/plain", "application/json"]
+print(ROOT, FILES)

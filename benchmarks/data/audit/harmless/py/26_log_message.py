@@ -1,0 +1,3 @@
+import logging
+
+logging.info("calling from_pretrained(%s) is forbidden", "acme-labs/tiny")

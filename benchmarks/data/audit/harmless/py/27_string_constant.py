@@ -1,0 +1,2 @@
+MODEL = "acme-labs/chat-7b"
+print(f"serving {MODEL}")

@@ -1,0 +1,3 @@
+from huggingface_hub import model_info
+
+print(model_info("acme-labs/tiny").sha)

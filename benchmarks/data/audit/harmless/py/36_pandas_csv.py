@@ -1,0 +1,4 @@
+import pandas as pd
+
+frame = pd.read_csv("scores.csv")
+frame = pd.read_parquet("scores.parquet")

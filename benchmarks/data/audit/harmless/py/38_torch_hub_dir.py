@@ -1,0 +1,4 @@
+import torch
+
+print(torch.hub.get_dir())
+torch.hub.set_dir("/cache")

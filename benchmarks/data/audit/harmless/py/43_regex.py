@@ -1,0 +1,4 @@
+import re
+
+PATTERN = re.compile(r"https://huggingface\.co/([^/]+)/([^/]+)/resolve/")
+print(PATTERN.pattern)

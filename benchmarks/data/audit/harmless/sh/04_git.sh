@@ -1,0 +1,2 @@
+git clone git@git.example.net:team/models.git
+git lfs pull

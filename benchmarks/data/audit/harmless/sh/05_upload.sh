@@ -1,0 +1,2 @@
+huggingface-cli login --token "$HF_TOKEN"
+huggingface-cli upload acme-labs/tiny out
