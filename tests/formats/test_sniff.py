@@ -86,7 +86,7 @@ def plain_zip():
         ("saved_model.pb", b"\x08\x01\x12\x04\x0a\x02\x08\x01", FileFormat.NATIVE_PROTOBUF, Severity.MEDIUM),
         ("model.mystery", bytes([0x03, 0xF7, 0xFF, 0x00]) * 40, FileFormat.UNKNOWN, Severity.MEDIUM),
         ("pytorch_model.bin", bytes([0x03, 0xF7, 0xFF, 0x00]) * 40, FileFormat.UNKNOWN, Severity.MEDIUM),
-        ("files.tar.gz", gzip.compress(b"hello"), FileFormat.ARCHIVE, Severity.MEDIUM),
+        ("files.tar.gz", gzip.compress(b"hello", mtime=0), FileFormat.ARCHIVE, Severity.MEDIUM),
         ("files.zip", plain_zip(), FileFormat.ZIP, Severity.MEDIUM),
         ("model.7z", b"7z\xbc\xaf\x27\x1c" + bytes(30), FileFormat.ARCHIVE, Severity.MEDIUM),
         ("model.safetensors", b"", FileFormat.EMPTY, Severity.MEDIUM),
