@@ -252,7 +252,7 @@ def _build(folder: Path, count: int) -> None:
         decide(evidence, gate.policy, issued),
         gate.policy,
         terms=Terms(sequence=1, issued_at=issued, expires_at=issued.replace(year=issued.year + 1)),
-        signer=gate.signer,
+        signer=gate.authority,
         trust=gate.trust,
         destination=folder / "release",
     )

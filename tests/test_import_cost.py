@@ -85,7 +85,7 @@ def test_a_base_installation_verifies_and_copies(blocked: tuple[str, ...], tmp_p
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "acme/tiny",
-        "['config.json', 'model.safetensors', 'tokenizer']",
+        "['bom.cdx.json', 'config.json', 'model.safetensors', 'tokenizer']",
         "missing-extra",
         "missing-extra",
     ]
