@@ -182,7 +182,8 @@ def test_a_key_that_the_trust_file_does_not_pin_writes_nothing(
     gate.admit(model)
     other = make_gate(tmp_path / "other", gate.endpoint).settings
     log = gate.settings.log.read_bytes()
-    (other.keys / "signing-key.pem").replace(gate.settings.keys / "signing-key.pem")
+    for half in ("signing-key.pem", "signing-key.pub.pem"):
+        (other.keys / half).replace(gate.settings.keys / half)
     assert refused(lambda: gate.admit(twin(model), alias="approved")) == "key-not-trusted"
     assert gate.settings.log.read_bytes() == log
 
