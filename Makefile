@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
+JOBS   ?= 2
 STAMP  := $(VENV)/.installed
 
 .PHONY: admit test check lint types contracts docs bench lock clean help
@@ -24,8 +25,9 @@ $(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 admit: $(STAMP)
 	$(BIN)/python -m examples.demo
 
+# One hash seed for all workers: they must collect the same tests under the same names.
 test: $(STAMP) check
-	$(BIN)/python -m pytest
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 check: lint types contracts docs
 

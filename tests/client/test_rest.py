@@ -210,12 +210,12 @@ def test_a_release_of_another_gate_on_the_same_server_is_refused(
 
 
 def test_a_version_is_found_by_the_digest_of_its_manifest(
-    served: SampleStore, server: tuple[str, Path], tmp_path: Path
+    served: SampleStore, server: Server, tmp_path: Path
 ) -> None:
     first = served.admit(tmp_path / "first", "acme/by-digest")
     digest = verify("acme/by-digest").manifest_digest
     served.admit(tmp_path / "second", "acme/by-digest", FILES | {"config.json": b"{}"}, sequence=2)
-    registry = RestRegistry(server[0])
+    registry = RestRegistry(server.uri)
     found = registry.version_with("acme--by-digest", digest)
     assert found is not None
     assert found.version == str(first.version)

@@ -312,10 +312,11 @@ def other_releases(ground: Ground) -> Iterator[Mutation]:
             put(STATEMENTS, statement)(root)
 
         yield Mutation(f"attestations of the {what} over the same files", both, one(code))
-        # Of the same files model.sig says the same in every Release: only its signer tells them apart.
-        if what == "stranger":
-            yield Mutation(f"model.sig of the {what}", put(MODEL_SIG, signature), one(code))
-        yield Mutation(f"statements of the {what}", put(STATEMENTS, statement), one(code))
+        # One half alone: the bill of materials differs in every Release, so model.sig is not what the
+        # verdict names; a stranger's half is refused for its signer before that.
+        half = one(code if what == "stranger" else "bad-statement")
+        yield Mutation(f"model.sig of the {what}", put(MODEL_SIG, signature), half)
+        yield Mutation(f"statements of the {what}", put(STATEMENTS, statement), half)
     for name in (*ground.names,):
         theirs = (ground.newer / name).read_bytes()
         if theirs != ground.read(name):
