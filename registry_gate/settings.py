@@ -14,6 +14,7 @@ ADMINISTRATOR_TRUST = Path("/etc/registry-gate/trust.json")
 DEFAULT_ALIAS = "approved"
 _SQLITE = "sqlite:///"
 _SERVERS = ("http", "https")
+_SERVED_INDEX = "/api/2.0/mlflow-artifacts/artifacts/registry-gate-index"
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 
@@ -22,13 +23,15 @@ class Settings(Record):
     """All paths are absolute.
 
     ``trust`` is the user's own file; ``administrator_trust``, where it exists, is the ceiling that the user's
-    file, the environment and arguments can only narrow.
+    file, the environment and arguments can only narrow. ``index`` is where the signed index is read from: a
+    folder or an http(s) address; what lies there proves itself.
     """
 
     home: Path
     registry_uri: str
     trust: Path
     administrator_trust: Path
+    index: str
 
     @property
     def keys(self) -> Path:
@@ -39,6 +42,26 @@ class Settings(Record):
     def log(self) -> Path:
         """The admission log."""
         return self.home / "log" / "admissions.jsonl"
+
+    @property
+    def own_index(self) -> Path:
+        """Where this gate writes its index; published elsewhere when ``index`` is another place."""
+        return self.home / "index"
+
+    @property
+    def index_keys(self) -> Path:
+        """Folder of the index's keys, mode 0700; never the folder of the signing key."""
+        return self.home / "index-keys"
+
+    @property
+    def seen(self) -> Path:
+        """What this user has seen of an index: the memory that notices when an older one is shown."""
+        return self.home / "seen"
+
+    @property
+    def held(self) -> Path:
+        """Staged files of candidates that wait for an approval, by sequence number."""
+        return self.home / "held"
 
     @property
     def reports(self) -> Path:
@@ -63,6 +86,7 @@ def load(
     *,
     registry_uri: str | None = None,
     administrator_trust: Path = ADMINISTRATOR_TRUST,
+    index: str | None = None,
 ) -> Settings:
     """Read the settings: arguments first, then ``REGISTRY_GATE_*``, then the defaults under the home folder.
 
@@ -70,18 +94,23 @@ def load(
         home: folder of keys, log and embedded registry (``REGISTRY_GATE_HOME``, ``~/.registry-gate``).
         registry_uri: MLflow tracking URI (``REGISTRY_GATE_REGISTRY_URI``, an sqlite file under home).
         administrator_trust: for tests only; the real path is fixed.
+        index: folder or http(s) address of the index (``REGISTRY_GATE_INDEX``; beside a server's artifacts,
+            ``index`` under home for an embedded registry).
 
     Raises:
-        UsageError: ``bad-registry-uri``, ``bad-home``.
+        UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-index-address``.
     """
     root = _absolute(home or os.environ.get("REGISTRY_GATE_HOME") or "~/.registry-gate")
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
+    uri = _checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db")
+    beside = str(root / "index") if uri.startswith(_SQLITE) else uri + _SERVED_INDEX
     return Settings(
         home=root,
-        registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
+        registry_uri=uri,
         trust=_absolute(trust) if trust else root / "trust.json",
         administrator_trust=administrator_trust,
+        index=_checked_index(index or os.environ.get("REGISTRY_GATE_INDEX") or beside),
     )
 
 
@@ -94,6 +123,20 @@ def _absolute(path: Path | str) -> Path:
             f"{str(path)[:200]!r}: {error}",
             todo="give an absolute path in REGISTRY_GATE_HOME or REGISTRY_GATE_TRUST",
         ) from error
+
+
+def _checked_index(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in _SERVERS:
+        return str(_absolute(address))
+    if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
+        raise UsageError(
+            "bad-index-address",
+            f"{address.partition(':')[0]}://... is no address of an index",
+            why="it carries a user name, a query or a fragment, or names no host",
+            todo="give the plain address of the folder that holds timestamp.json",
+        )
+    return address.rstrip("/")
 
 
 def _checked_uri(uri: str) -> str:

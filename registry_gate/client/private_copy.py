@@ -42,6 +42,7 @@ def verify_where_it_lies(
 ) -> Verified:
     """Verify without keeping a copy; see ``client.load.verify``."""
     from registry_gate import settings as settings_module
+    from registry_gate.index.check import require_listed
     from registry_gate.signing.trust import effective_trust
     from registry_gate.signing.verify import check_files, read_statements
 
@@ -51,6 +52,7 @@ def verify_where_it_lies(
     try:
         with release_source(reference, settings) as source:
             found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
+            require_listed(found.verified, settings, accepted, alias=reference.alias)
             check_files(source, found.manifest, progress)
             return found.verified
     except OSError as error:
@@ -70,6 +72,7 @@ def copy_to(
         registry_gate.errors.Error: every refusal and failure.
     """
     from registry_gate import settings as settings_module
+    from registry_gate.index.check import require_listed
     from registry_gate.signing.trust import effective_trust
     from registry_gate.signing.verify import copy_verified, read_statements
 
@@ -79,6 +82,7 @@ def copy_to(
     try:
         with release_source(reference, settings) as source:
             found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
+            require_listed(found.verified, settings, accepted, alias=reference.alias)
             copy_verified(source, found, destination, progress)
     except OSError as error:
         remove(destination)
