@@ -17,11 +17,17 @@ from pathlib import Path
 
 from registry_gate.candidate import Candidate, registered_name
 from registry_gate.client.find import stored_release
-from registry_gate.decision import Decision
+from registry_gate.decision import Approval, Decision
 from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
+from registry_gate.index.check import check_revoked, judge
+from registry_gate.index.content import IndexContent, listed
+from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed, with_log
+from registry_gate.index.metadata import Edit
+from registry_gate.index.repository import IndexRepository
+from registry_gate.index.setup import ensure_index
 from registry_gate.log.admission_log import AdmissionLog
-from registry_gate.log.entries import ReceiptBody
+from registry_gate.log.entries import ReceiptBody, SignedBody
 from registry_gate.origin import LOOPBACK, origin_of
 from registry_gate.policy import SHIPPED, Policy, load_policy
 from registry_gate.progress import Progress, silent
@@ -45,7 +51,9 @@ STEPS = (
     "read-back",
     "version-created",
     "receipt-written",
+    "indexed",
     "alias-moved",
+    "floor-raised",
 )
 
 
@@ -74,11 +82,12 @@ class Found:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only."""
+    """Signs, lists and registers one candidate's Release; ``alias`` None: the default one, forward only."""
 
     signer: Signer
     trust: Trust
     log: AdmissionLog
+    index: IndexRepository
     registry: Registry
     alias: str | None
     workspace: Path
@@ -87,24 +96,35 @@ class Publisher:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def record(self, evidence: Evidence, decision: Decision) -> int:
-        """Log a decision, whatever it is, and return its sequence number."""
-        return self.log.append_decision(evidence, decision).sequence
+    def record(self, evidence: Evidence, decision: Decision, requester: str | None) -> int:
+        """Log a decision, whatever it is, have the index witness it, and return its sequence number."""
+        sequence = self.log.append_decision(evidence, decision, requester=requester).sequence
+        self.index.change(self._witnessed)
+        return sequence
 
-    def publish(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Published:
+    def publish(
+        self,
+        evidence: Evidence,
+        decision: Decision,
+        policy: Policy,
+        sequence: int,
+        approvals: tuple[Approval, ...] = (),
+    ) -> Published:
         """Take an admitted candidate from its staged files to the registry.
 
         Raises:
-            VerificationError: what was signed, or what the store gives back, does not verify.
+            VerificationError: what was signed, or what the store gives back, does not verify; ``revoked``.
             ToolError: the registry failed; nothing points at the new Release then.
         """
         with self._timed("sign"):
-            release = self._sign(evidence, decision, policy, sequence)
+            release = self._sign(evidence, decision, policy, sequence, approvals)
             self.step("signed")
             asked = evidence.candidate.id
-            verify_release(
+            signed = verify_release(
                 release.root, self.trust, expect_id=asked, now=decision.decided_at, progress=self.progress
             )
+            check_revoked(self.index.content(), signed)
+            self.log.append(_signed(signed))
             self.step("signature-verified")
         with self._timed("upload"):
             upload = self.registry.upload(release)
@@ -145,14 +165,21 @@ class Publisher:
                 verified = self._read_back(version.source_uri, evidence, evidence.observed_at)
             except (VerificationError, FetchError):
                 continue  # examined anew then, which is always safe
-            if _same_admission(verified, evidence, policy):
+            if _same_admission(verified, evidence, policy) and self._is_own(verified):
                 return Found(verified, version)
         return None
 
     def finish(
         self, verified: Verified, version: RegisteredVersion, now: datetime, *, reused: bool
     ) -> Published:
-        """Write the receipt, then move the alias."""
+        """Write the receipt, list the Release, then move the alias, and say where it was left.
+
+        An alias may lead to a lower number before it is moved there, and must lead to this one or a higher
+        one only afterwards: killed in between, whatever it points at still verifies.
+
+        Raises:
+            VerificationError: ``revoked`` or ``key-revoked``; the alias stays where it is then.
+        """
         receipt = Receipt(
             registry_uri=self.registry.uri,
             registered_name=verified.name,
@@ -167,8 +194,16 @@ class Publisher:
         if not self._receipted(receipt):
             self.log.append_receipt(receipt)
         self.step("receipt-written")
-        current = self._move_alias(verified, version, now)
+        alias = self.alias or DEFAULT_ALIAS
+        current = self._may_move(alias, verified, version, now)
+        check_revoked(self.index.change(self._listed(verified, alias if current else None, now)), verified)
+        self.step("indexed")
+        if current:
+            self.registry.set_alias(verified.name, alias, version.version)
         self.step("alias-moved")
+        if current:
+            self.index.change(lambda content: with_floor(content, verified.name, alias, verified.sequence))
+        self.step("floor-raised")
         return Published(verified, receipt, current, reused, self.seconds)
 
     @contextmanager
@@ -177,7 +212,33 @@ class Publisher:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def _sign(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Release:
+    def _witnessed(self, content: IndexContent) -> IndexContent:
+        return with_log(content, self.log.head())
+
+    def _listed(self, verified: Verified, alias: str | None, now: datetime) -> Edit:
+        """List a Release and let the alias that is about to move lead to it."""
+
+        def edit(content: IndexContent) -> IndexContent:
+            content = with_listed(content, listed(verified, now))
+            if alias is not None:
+                content = with_floor_at_most(content, verified.name, alias, verified.sequence)
+            return self._witnessed(content)
+
+        return edit
+
+    def _is_own(self, verified: Verified) -> bool:
+        """Whether this gate signed it, by its own log and index: a stolen key signs as well as a true one."""
+        known = any(item.is_of(verified) for item in self.index.content().listed)
+        return known or self.log.signed(verified.sequence, verified.manifest_digest)
+
+    def _sign(
+        self,
+        evidence: Evidence,
+        decision: Decision,
+        policy: Policy,
+        sequence: int,
+        approvals: tuple[Approval, ...],
+    ) -> Release:
         issued = decision.decided_at
         terms = Terms(
             sequence=sequence,
@@ -192,6 +253,7 @@ class Publisher:
             signer=self.signer,
             trust=self.trust,
             destination=self.workspace / "release",
+            approvals=approvals,
         )
 
     def _read_back(self, source_uri: str, evidence: Evidence, now: datetime) -> Verified:
@@ -223,23 +285,20 @@ class Publisher:
             for body in written
         )
 
-    def _move_alias(self, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
-        """Point the alias at this version: forward only and never from another source, unless asked by name.
+    def _may_move(self, alias: str, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
+        """Whether the alias is to point at this version: forward only, and never from another source.
 
-        An alias whose Release does not verify is replaced. Returns whether it points at this version now.
+        One that was asked for by name may move anywhere; one whose Release does not verify is replaced.
         """
-        alias = self.alias or DEFAULT_ALIAS
         current = self.registry.version_for(verified.name, alias)
-        if current is not None and current.version == version.version:
+        if current is None or current.version == version.version or self.alias is not None:
             return True
-        if current is not None and self.alias is None and self._is_ahead(current, verified, now):
-            return False
-        self.registry.set_alias(verified.name, alias, version.version)
-        return True
+        return not self._is_ahead(current, verified, now)
 
     def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
         try:
             there = self._verified(current.source_uri, now, expect_name=verified.name)
+            judge(self.index.content(), there)
         except VerificationError:
             return False
         except FetchError as error:
@@ -300,6 +359,8 @@ def open_publisher(
             nobody would accept.
     """
     notes = _first_use(settings)
+    if settings.trust.exists():
+        notes += ensure_index(settings)
     trust = effective_trust(settings)
     if policy.digest() not in trust.policies:
         raise UsageError(
@@ -318,5 +379,17 @@ def open_publisher(
             todo="restore the key that the trust file pins, or have this one added to it",
         )
     log = AdmissionLog(settings.log, trust, signer)
+    index = IndexRepository(settings, trust)
+    # Renews what grows old; a log shorter than the index has seen it is not written to.
+    if (seen := index.change(lambda content: content).log) is not None:
+        log.check(seen, "the index")
     registry = Registry(settings.registry_uri)
-    return Publisher(signer, trust, log, registry, alias, workspace, step, progress, notes)
+    return Publisher(signer, trust, log, index, registry, alias, workspace, step, progress, notes)
+
+
+def _signed(verified: Verified) -> SignedBody:
+    return SignedBody(
+        registered_name=verified.name,
+        release_sequence=verified.sequence,
+        manifest_digest=verified.manifest_digest,
+    )

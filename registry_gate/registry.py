@@ -187,6 +187,18 @@ class Registry:
             shutil.rmtree(scratch, ignore_errors=True)
         return destination
 
+    def put_file(self, path: Path, folder: str) -> None:
+        """Store one file under a folder of the server's artifacts, beside those of all runs.
+
+        Raises:
+            ToolError: ``registry-failed``.
+        """
+        with self._working(f"store {path.name}") as client:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            place = f"mlflow-artifacts:/{folder}"
+            get_artifact_repository(place, tracking_uri=client.tracking_uri).log_artifact(str(path))
+
     def _is_store(self, source_uri: str) -> bool:
         """True for this server's own artifacts and for object stores.
 

@@ -23,15 +23,15 @@ class Settings(Record):
     """All paths are absolute.
 
     ``trust`` is the user's own file; ``administrator_trust``, where it exists, is the ceiling that the user's
-    file, the environment and arguments can only narrow. ``index`` is where the signed index is read from: a
-    folder or an http(s) address; what lies there proves itself.
+    file, the environment and arguments can only narrow. ``index``, a folder or an http(s) address, is where
+    the signed index is read from, if not where the trust file says; what lies there proves itself.
     """
 
     home: Path
     registry_uri: str
     trust: Path
     administrator_trust: Path
-    index: str
+    index: str | None = None
 
     @property
     def keys(self) -> Path:
@@ -44,6 +44,12 @@ class Settings(Record):
         return self.home / "log" / "admissions.jsonl"
 
     @property
+    def default_index(self) -> str:
+        """Where the index lies if nobody says otherwise: beside a server's artifacts, or under home."""
+        embedded = self.registry_uri.startswith(_SQLITE)
+        return str(self.own_index) if embedded else f"{self.registry_uri}{_SERVED_INDEX}"
+
+    @property
     def own_index(self) -> Path:
         """Where this gate writes its index; published elsewhere when ``index`` is another place."""
         return self.home / "index"
@@ -52,6 +58,11 @@ class Settings(Record):
     def index_keys(self) -> Path:
         """Folder of the index's keys, mode 0700; never the folder of the signing key."""
         return self.home / "index-keys"
+
+    @property
+    def approver_keys(self) -> Path:
+        """Folder of approvers' keys made here, mode 0700; each belongs with its person."""
+        return self.home / "approver-keys"
 
     @property
     def seen(self) -> Path:
@@ -94,8 +105,8 @@ def load(
         home: folder of keys, log and embedded registry (``REGISTRY_GATE_HOME``, ``~/.registry-gate``).
         registry_uri: MLflow tracking URI (``REGISTRY_GATE_REGISTRY_URI``, an sqlite file under home).
         administrator_trust: for tests only; the real path is fixed.
-        index: folder or http(s) address of the index (``REGISTRY_GATE_INDEX``; beside a server's artifacts,
-            ``index`` under home for an embedded registry).
+        index: folder or http(s) address of the index (``REGISTRY_GATE_INDEX``); None: where the trust
+            file says, or ``default_index``.
 
     Raises:
         UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-index-address``.
@@ -103,14 +114,13 @@ def load(
     root = _absolute(home or os.environ.get("REGISTRY_GATE_HOME") or "~/.registry-gate")
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
-    uri = _checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db")
-    beside = str(root / "index") if uri.startswith(_SQLITE) else uri + _SERVED_INDEX
+    address = index or os.environ.get("REGISTRY_GATE_INDEX")
     return Settings(
         home=root,
-        registry_uri=uri,
+        registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
         trust=_absolute(trust) if trust else root / "trust.json",
         administrator_trust=administrator_trust,
-        index=_checked_index(index or os.environ.get("REGISTRY_GATE_INDEX") or beside),
+        index=_checked_index(address) if address else None,
     )
 
 

@@ -36,7 +36,7 @@ def require_listed(
 
 def judge(content: IndexContent, verified: Verified, alias: str | int | None = None) -> None:
     """Hold a Release against one state of the index; pure, raises what ``require_listed`` raises last."""
-    _check_revoked(content, verified)
+    check_revoked(content, verified)
     same = [item for item in content.listed if item.manifest_digest == verified.manifest_digest]
     if not any(item.is_of(verified) for item in same):
         detail = "; its bytes are listed under another name, number or signer" if same else ""
@@ -53,7 +53,8 @@ def judge(content: IndexContent, verified: Verified, alias: str | int | None = N
         )
 
 
-def _check_revoked(content: IndexContent, verified: Verified) -> None:
+def check_revoked(content: IndexContent, verified: Verified) -> None:
+    """Refuse what was revoked: ``key-revoked`` or ``revoked``."""
     for entry in content.revoked:
         when = f"on {entry.revoked_at:%Y-%m-%d %H:%M} UTC: {shown(entry.reason)}"
         if isinstance(entry, RevokedSigner):

@@ -61,8 +61,9 @@ def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexConte
 
     from registry_gate.index.transport import Fetcher
 
-    fetcher = Fetcher(settings.index, settings.registry_uri)
-    where = shown(settings.index)
+    place = pinned.place(settings)
+    fetcher = Fetcher(place, settings.registry_uri)
+    where = shown(place)
     try:
         updater = Updater(
             str(folder), fetcher.base, str(folder), fetcher.base, fetcher,
@@ -85,7 +86,7 @@ def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexConte
     except exceptions.DownloadHTTPError as error:
         raise refusal("no-index", f"{where} is not whole: {shown(str(error))}") from error
     except (exceptions.DownloadError, OSError) as error:
-        raise _unreachable(settings.index, error) from error
+        raise _unreachable(place, error) from error
 
 
 def _parsed(data: bytes) -> IndexContent:

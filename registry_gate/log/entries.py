@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from registry_gate.candidate import Candidate, Sha256
 from registry_gate.decision import Verdict
+from registry_gate.index.content import Revocation
 from registry_gate.record import Record
 from registry_gate.release import Digest, Receipt
 
@@ -16,7 +17,11 @@ PAYLOAD_TYPE = "application/vnd.registry-gate.log-entry.v1+json"
 
 
 class DecisionBody(Record):
-    """One decision, whatever its verdict. ``commit`` is None where none was resolved."""
+    """One decision, whatever its verdict. ``commit`` is None where none was resolved.
+
+    ``waivers`` are the waivers that moved it, ``approved_by`` the person whose approval did, ``requester``
+    who asked for the admission: the account that ran the gate.
+    """
 
     kind: Literal["decision"] = "decision"
     verdict: Verdict
@@ -28,6 +33,21 @@ class DecisionBody(Record):
     evidence_digest: Digest
     manifest_digest: Digest | None = None
     reasons: tuple[str, ...] = ()
+    waivers: tuple[str, ...] = ()
+    approved_by: str | None = None
+    requester: str | None = None
+
+
+class SignedBody(Record):
+    """The key was used: a Release of this number was signed over this manifest.
+
+    What bears a good signature and is not here, somebody else signed.
+    """
+
+    kind: Literal["signed"] = "signed"
+    registered_name: str
+    release_sequence: int = Field(ge=1)
+    manifest_digest: Digest
 
 
 class ReceiptBody(Record):
@@ -37,10 +57,53 @@ class ReceiptBody(Record):
     receipt: Receipt
 
 
+class ApprovalBody(Record):
+    """A person's approval of what needed review; ``bundle`` is what that person signed."""
+
+    kind: Literal["approval"] = "approval"
+    evidence_digest: Digest
+    approver: str
+    reason: str
+    expires_at: AwareDatetime
+    bundle: str
+
+
+class RevocationBody(Record):
+    """Something admitted, or a signer, was revoked in the index."""
+
+    kind: Literal["revocation"] = "revocation"
+    revocation: Revocation
+
+
+class RenewalBody(Record):
+    """A Release got new statements; this entry's number is their sequence number."""
+
+    kind: Literal["renewal"] = "renewal"
+    registered_name: str
+    manifest_digest: Digest
+    renewed_sequence: int = Field(ge=1)
+    evidence_digest: Digest
+    policy_digest: Digest
+    expires_at: AwareDatetime
+
+
+class KeyBody(Record):
+    """A signing key came into use, or went out of it."""
+
+    kind: Literal["key"] = "key"
+    action: Literal["added", "retired"]
+    key_id: Sha256
+    last_sequence: int | None = None
+    reason: str = ""
+
+
+Body = DecisionBody | SignedBody | ReceiptBody | ApprovalBody | RevocationBody | RenewalBody | KeyBody
+
+
 class LogEntry(Record):
     """One signed line. ``previous`` is the hex sha256 of the line before it, without its newline."""
 
     sequence: int = Field(ge=1)
     previous: Sha256
     recorded_at: AwareDatetime
-    body: Annotated[DecisionBody | ReceiptBody, Field(discriminator="kind")]
+    body: Annotated[Body, Field(discriminator="kind")]

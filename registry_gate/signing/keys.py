@@ -129,7 +129,7 @@ def load_signer(settings: Settings) -> KeySigner:
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
-            _check_private(path, os.fstat(file.fileno()))
+            check_private(path, os.fstat(file.fileno()))
             key = serialization.load_pem_private_key(file.read(), None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):
             raise ValueError("not an elliptic curve key")
@@ -145,7 +145,8 @@ def load_signer(settings: Settings) -> KeySigner:
     return KeySigner(key)
 
 
-def _check_private(path: Path, status: os.stat_result) -> None:
+def check_private(path: Path, status: os.stat_result) -> None:
+    """Refuse a private key that others can read: ``key-readable-by-others``."""
     if status.st_uid != os.geteuid() or status.st_mode & 0o077:
         raise UsageError(
             "key-readable-by-others",
@@ -166,8 +167,8 @@ def _make_key(folder: Path) -> None:
     )
     folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".keys-"))
-    _write_new(scratch / _PRIVATE, private, 0o600)
-    _write_new(scratch / _PUBLIC, public_pem(key.public_key()).encode(), 0o644)
+    write_new(scratch / _PRIVATE, private, 0o600)
+    write_new(scratch / _PUBLIC, public_pem(key.public_key()).encode(), 0o644)
     try:
         scratch.rename(folder)
     except OSError as error:
@@ -179,7 +180,8 @@ def _make_key(folder: Path) -> None:
         ) from error
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
+def write_new(path: Path, data: bytes, mode: int) -> None:
+    """Write a file that must not exist yet, whole and on the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)

@@ -67,7 +67,7 @@ _MEANING: dict[str, tuple[str, str]] = {
 _MEANING |= {
     "no-index": (
         "a signature alone does not say whether the Release was withdrawn or its key stolen",
-        "set REGISTRY_GATE_INDEX and get the gate's trust file; on its machine: `registry-gate index init-root`",
+        "set REGISTRY_GATE_INDEX and get the gate's trust file; at the gate: `registry-gate index init-root`",
     ),
     "index-untrusted": (
         "an index that is not signed by the keys of its root says what its author likes",

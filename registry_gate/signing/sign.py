@@ -8,7 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from registry_gate.candidate import registered_name
-from registry_gate.decision import Decision, Verdict, decide
+from registry_gate.decision import Approval, Decision, Verdict, decide
 from registry_gate.errors import Refused, ToolError, UsageError
 from registry_gate.evidence import Evidence, Staged
 from registry_gate.finding import CheckResult, Status
@@ -42,6 +42,7 @@ def sign_release(
     signer: Signer,
     trust: Trust,
     destination: Path,
+    approvals: tuple[Approval, ...] = (),
 ) -> Release:
     """Make the Release directory and sign it; the staged files are moved into it.
 
@@ -53,6 +54,7 @@ def sign_release(
         signer: the private key.
         trust: names the verifier id to sign as and the policies to sign under.
         destination: the new directory; must not exist.
+        approvals: verified ones, where the decision rests on one.
 
     Raises:
         Refused: ``signer-refuses`` when anything above does not hold.
@@ -60,7 +62,7 @@ def sign_release(
         UsageError: ``release-exists``.
         ToolError: ``release-not-written``.
     """
-    source, staged = _check(evidence, decision, policy, terms, trust, signer)
+    source, staged = _check(evidence, decision, policy, terms, trust, signer, approvals)
     manifest = manifest_of(staged)
     about = subject(evidence.registered_name, manifest.digest())
     model_subject, model_predicate = model_signature(manifest)
@@ -98,9 +100,10 @@ def _check(
     terms: Terms,
     trust: Trust,
     signer: Signer,
+    approvals: tuple[Approval, ...],
 ) -> tuple[Source, Staged]:
     """Every reason not to sign; returns the source identity to sign and the files."""
-    again = decide(evidence, policy, terms.issued_at)
+    again = decide(evidence, policy, terms.issued_at, approvals)
     listing, staged = evidence.listing, evidence.staged
     if decision.verdict is not Verdict.ADMIT:
         raise _refuses(f"the decision is {decision.verdict.value}")

@@ -38,13 +38,19 @@ class TrustedKey(Record):
 class IndexTrust(Record):
     """Where trust in the index begins: one root metadata file by digest, and the oldest index accepted.
 
-    ``minimum_version`` protects a machine without memory (a fresh pod) from an older index; raise it when a
+    ``address`` is where to read it unless the settings say; what lies there proves itself.
+    ``minimum_version`` protects a machine without memory (a fresh pod) from an older index: raise it when a
     revocation must not be missed.
     """
 
     root: Digest
     root_version: int = Field(default=1, ge=1)
     minimum_version: int = Field(default=1, ge=1)
+    address: str | None = Field(default=None, max_length=1000)
+
+    def place(self, settings: Settings) -> str:
+        """The folder or http(s) address to read the index from."""
+        return settings.index or self.address or settings.default_index
 
 
 class Approver(Record):
@@ -75,6 +81,11 @@ class Trust(Record):
     index: IndexTrust | None = None
     approvers: tuple[Approver, ...] = ()
     retired_keys: tuple[RetiredKey, ...] = ()
+
+    def with_retired(self) -> Trust:
+        """The same trust for reading history: retired keys count too, within limits the reader holds."""
+        retired = tuple(entry.key for entry in self.retired_keys)
+        return self.model_copy(update={"keys": self.keys + retired, "retired_keys": ()})
 
     def key_for(self, hint: str) -> TrustedKey | None:
         """The pinned key a bundle's hint names, or None."""
