@@ -22,10 +22,10 @@ from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
 from registry_gate.index.check import check_revoked, judge
 from registry_gate.index.content import IndexContent, listed
-from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed, with_log
+from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed
 from registry_gate.index.metadata import Edit
-from registry_gate.index.repository import IndexRepository
 from registry_gate.index.setup import ensure_index
+from registry_gate.ledger import Ledger, open_ledger
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import ReceiptBody, SignedBody
 from registry_gate.origin import LOOPBACK, origin_of
@@ -86,8 +86,7 @@ class Publisher:
 
     signer: Signer
     trust: Trust
-    log: AdmissionLog
-    index: IndexRepository
+    ledger: Ledger
     registry: Registry
     alias: str | None
     workspace: Path
@@ -96,10 +95,15 @@ class Publisher:
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def log(self) -> AdmissionLog:
+        """The admission log."""
+        return self.ledger.log
+
     def record(self, evidence: Evidence, decision: Decision, requester: str | None) -> int:
         """Log a decision, whatever it is, have the index witness it, and return its sequence number."""
         sequence = self.log.append_decision(evidence, decision, requester=requester).sequence
-        self.index.change(self._witnessed)
+        self.ledger.witness()
         return sequence
 
     def publish(
@@ -123,7 +127,7 @@ class Publisher:
             signed = verify_release(
                 release.root, self.trust, expect_id=asked, now=decision.decided_at, progress=self.progress
             )
-            check_revoked(self.index.content(), signed)
+            check_revoked(self.ledger.index.content(), signed)
             self.log.append(_signed(signed))
             self.step("signature-verified")
         with self._timed("upload"):
@@ -196,13 +200,13 @@ class Publisher:
         self.step("receipt-written")
         alias = self.alias or DEFAULT_ALIAS
         current = self._may_move(alias, verified, version, now)
-        check_revoked(self.index.change(self._listed(verified, alias if current else None, now)), verified)
+        check_revoked(self.ledger.witness(_listing(verified, alias if current else None, now)), verified)
         self.step("indexed")
         if current:
             self.registry.set_alias(verified.name, alias, version.version)
         self.step("alias-moved")
         if current:
-            self.index.change(lambda content: with_floor(content, verified.name, alias, verified.sequence))
+            self.ledger.witness(lambda content: with_floor(content, verified.name, alias, verified.sequence))
         self.step("floor-raised")
         return Published(verified, receipt, current, reused, self.seconds)
 
@@ -212,23 +216,9 @@ class Publisher:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def _witnessed(self, content: IndexContent) -> IndexContent:
-        return with_log(content, self.log.head())
-
-    def _listed(self, verified: Verified, alias: str | None, now: datetime) -> Edit:
-        """List a Release and let the alias that is about to move lead to it."""
-
-        def edit(content: IndexContent) -> IndexContent:
-            content = with_listed(content, listed(verified, now))
-            if alias is not None:
-                content = with_floor_at_most(content, verified.name, alias, verified.sequence)
-            return self._witnessed(content)
-
-        return edit
-
     def _is_own(self, verified: Verified) -> bool:
         """Whether this gate signed it, by its own log and index: a stolen key signs as well as a true one."""
-        known = any(item.is_of(verified) for item in self.index.content().listed)
+        known = any(item.is_of(verified) for item in self.ledger.index.content().listed)
         return known or self.log.signed(verified.sequence, verified.manifest_digest)
 
     def _sign(
@@ -298,7 +288,7 @@ class Publisher:
     def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
         try:
             there = self._verified(current.source_uri, now, expect_name=verified.name)
-            judge(self.index.content(), there)
+            judge(self.ledger.index.content(), there)
         except VerificationError:
             return False
         except FetchError as error:
@@ -370,21 +360,21 @@ def open_publisher(
             todo="accept it once: `registry-gate keys trust-policy POLICY`",
         )
     signer = load_signer(settings)
-    if signer.key not in trust.keys:
-        # What it signed would be refused, and one line by it in the log would make the whole log unreadable.
-        raise UsageError(
-            "key-not-trusted",
-            f"the signing key in {settings.keys} ({signer.key.key_id[:16]}…) is not in the trust file",
-            why="whatever it signed would be refused at load time",
-            todo="restore the key that the trust file pins, or have this one added to it",
-        )
-    log = AdmissionLog(settings.log, trust, signer)
-    index = IndexRepository(settings, trust)
-    # Renews what grows old; a log shorter than the index has seen it is not written to.
-    if (seen := index.change(lambda content: content).log) is not None:
-        log.check(seen, "the index")
+    ledger = open_ledger(settings)
     registry = Registry(settings.registry_uri)
-    return Publisher(signer, trust, log, index, registry, alias, workspace, step, progress, notes)
+    return Publisher(signer, trust, ledger, registry, alias, workspace, step, progress, notes)
+
+
+def _listing(verified: Verified, alias: str | None, now: datetime) -> Edit:
+    """List a Release and let the alias that is about to move lead to it."""
+
+    def edit(content: IndexContent) -> IndexContent:
+        content = with_listed(content, listed(verified, now))
+        if alias is None:
+            return content
+        return with_floor_at_most(content, verified.name, alias, verified.sequence)
+
+    return edit
 
 
 def _signed(verified: Verified) -> SignedBody:

@@ -13,7 +13,20 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, keys, name, pull, scan, triage, verify
+from registry_gate.cli import (
+    admit,
+    approve,
+    audit_registry,
+    index,
+    keys,
+    log,
+    name,
+    pull,
+    revoke,
+    scan,
+    triage,
+    verify,
+)
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
@@ -40,7 +53,12 @@ app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
 app.command("name", epilog=_EPILOG)(name.name)
+app.command("approve", epilog=_EPILOG)(approve.approve)
+app.command("revoke", epilog=_EPILOG)(revoke.revoke)
+app.command("audit-registry", epilog=_EPILOG)(audit_registry.audit_registry)
 app.add_typer(keys.app, name="keys")
+app.add_typer(index.app, name="index")
+app.add_typer(log.app, name="log")
 
 
 def _show_version(asked: bool) -> None:

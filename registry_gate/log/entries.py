@@ -37,6 +37,13 @@ class DecisionBody(Record):
     approved_by: str | None = None
     requester: str | None = None
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        by = f", approved by {self.approved_by}" if self.approved_by else ""
+        asked = f", asked by {self.requester}" if self.requester else ""
+        return f"{self.verdict.value} {self.candidate.id} {(self.commit or '')[:12]}{by}{asked}"
+
 
 class SignedBody(Record):
     """The key was used: a Release of this number was signed over this manifest.
@@ -49,12 +56,22 @@ class SignedBody(Record):
     release_sequence: int = Field(ge=1)
     manifest_digest: Digest
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.registered_name} sequence {self.release_sequence} {self.manifest_digest}"
+
 
 class ReceiptBody(Record):
     """Where the registry holds an admitted Release."""
 
     kind: Literal["receipt"] = "receipt"
     receipt: Receipt
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.receipt.registered_name} version {self.receipt.version} in {self.receipt.registry_uri}"
 
 
 class ApprovalBody(Record):
@@ -67,12 +84,22 @@ class ApprovalBody(Record):
     expires_at: AwareDatetime
     bundle: str
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.evidence_digest} by {self.approver}: {self.reason}"
+
 
 class RevocationBody(Record):
     """Something admitted, or a signer, was revoked in the index."""
 
     kind: Literal["revocation"] = "revocation"
     revocation: Revocation
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.revocation.kind}: {self.revocation.reason}"
 
 
 class RenewalBody(Record):
@@ -86,6 +113,11 @@ class RenewalBody(Record):
     policy_digest: Digest
     expires_at: AwareDatetime
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.registered_name} sequence {self.renewed_sequence} until {self.expires_at:%Y-%m-%d}"
+
 
 class KeyBody(Record):
     """A signing key came into use, or went out of it."""
@@ -95,6 +127,11 @@ class KeyBody(Record):
     key_id: Sha256
     last_sequence: int | None = None
     reason: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.action} {self.key_id[:16]}… {self.reason}"
 
 
 Body = DecisionBody | SignedBody | ReceiptBody | ApprovalBody | RevocationBody | RenewalBody | KeyBody
