@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
+from pathlib import Path
 
 from registry_gate.client.find import stored_release
 from registry_gate.errors import FetchError, VerificationError
@@ -83,6 +84,11 @@ def audit(settings: Settings, trust: Trust, progress: Progress = silent) -> Iter
     """
     content = read_index(settings, trust)
     receipts = _receipts(settings, trust)
+    if (
+        settings.artifact_root is not None
+        and not Path(settings.registry_uri.removeprefix("sqlite:///")).exists()
+    ):
+        return  # opening an embedded store makes it; looking should not
     registry = Registry(settings.registry_uri)
     names = registry.names()
     for done, (name, aliases) in enumerate(names.items()):

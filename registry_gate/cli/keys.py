@@ -21,7 +21,8 @@ Home = Annotated[
 def init(home: Home = None) -> None:
     """Make a signing key, the index with its keys, and a trust file that pins both.
 
-    The trust file accepts the shipped policies. Nothing is overwritten. Without an administrator's trust file you are your own administrator.
+    The trust file accepts the shipped policies. Nothing is overwritten. Without an administrator's trust
+    file you are your own administrator.
     """
     from registry_gate import settings
     from registry_gate.index.setup import ensure_index

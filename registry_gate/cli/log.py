@@ -76,7 +76,7 @@ def checkpoint(
     ] = None,
     home: Home = None,
 ) -> None:
-    """Sign how long the log is and what its last line is; keep it where nobody can write who can cut the log."""
+    """Sign how long the log is and what its last line is, to be kept where the log is not."""
     from registry_gate import settings
     from registry_gate.ledger import open_ledger
     from registry_gate.log.checkpoint import write_checkpoint
