@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,9 +22,18 @@ from registry_gate.withdrawal import clear_alias, move_alias_back, named_release
 NOW = datetime.now(UTC)
 
 
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty store, whose tables take seconds to make."""
+    gate = sample_gate(tmp_path_factory.mktemp("template") / "home")
+    Registry(gate.settings.registry_uri).names()
+    return gate.settings.home / "registry"
+
+
 @pytest.fixture
-def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleStore:
+def store(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SampleStore:
     gate = sample_gate(tmp_path / "home")
+    shutil.copytree(template, gate.settings.home / "registry")
     monkeypatch.setenv("REGISTRY_GATE_HOME", str(gate.settings.home))
     return SampleStore(gate, Registry(gate.settings.registry_uri))
 
@@ -115,7 +125,7 @@ def again(store: SampleStore) -> SampleGate:
 
 
 def test_two_keys_at_once_then_one(store: SampleStore, tmp_path: Path) -> None:
-    """Rotation: what the old key signed loads on until it is retired, and what the new one signs loads at once."""
+    """What the old key signed loads until it is retired; what the new one signs loads at once."""
     store.admit(tmp_path / "1", "acme/old", {"weights.bin": b"1"}, sequence=1)
     old = store.gate.signer.key
     new = rotate(open_ledger(store.gate.settings))
