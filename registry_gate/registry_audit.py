@@ -134,10 +134,14 @@ def _audited(
         problem = {"state": State.UNREADABLE, "code": code, "message": str(error)}
     if verified is not None:
         problem |= {"sequence": verified.sequence, "manifest_digest": verified.manifest_digest}
-    return row.model_copy(update=problem | {"notes": _notes(version, verified, expected)})
+    unsigned = problem.get("state") is State.UNSIGNED
+    notes = _notes(version, verified, expected, unsigned=unsigned)
+    return row.model_copy(update=problem | {"notes": notes})
 
 
-def _notes(version: RegisteredVersion, verified: Verified | None, expected: str | None) -> tuple[str, ...]:
+def _notes(
+    version: RegisteredVersion, verified: Verified | None, expected: str | None, *, unsigned: bool
+) -> tuple[str, ...]:
     """What the registry's record says that the signed statements, or the log, do not."""
     found = []
     if verified is not None:
@@ -150,7 +154,7 @@ def _notes(version: RegisteredVersion, verified: Verified | None, expected: str 
     actual = verified.manifest_digest if verified else None
     if expected is not None and actual is not None and actual != expected:
         found.append("version-reused: the log has another manifest under this number")
-    if expected is not None and actual is None:
+    if expected is not None and unsigned:
         found.append("version-reused: the log has a Release under this number, and this is none")
     if expected is None:
         found.append("not-registered-by-this-gate: the log has no receipt for this number")

@@ -59,9 +59,8 @@ def init_root(
         root = signed_bytes(make_root(_public(signers), 1, time), signers[ROOT])
         first = IndexContent(number=1, verifier=trust.verifier, hours=hours)
         write_files(settings.own_index, {"1.root.json": root, **files_of(first, signers, 1, time)})
-        pinned = IndexTrust(
-            root=f"sha256:{sha256(root).hexdigest()}", address=settings.index or settings.default_index
-        )
+        digest = sha256(root).hexdigest()
+        pinned = IndexTrust(root=f"sha256:{digest}", address=_address(settings, digest))
         made = trust.model_copy(update={"index": pinned})
         save_trust(settings.trust, made)
     publish(settings, pinned)
@@ -131,6 +130,13 @@ def rotate_root(
             key_named(places[role], signer.public_key.keyid)
     IndexRepository(settings, trust).refresh(now=now)
     return version
+
+
+def _address(settings: Settings, digest: str) -> str:
+    """Where readers look; on a server in a folder of this root, so that gates can share the server."""
+    if settings.index is not None or settings.artifact_root is not None:
+        return settings.index or settings.default_index
+    return f"{settings.default_index}/{digest[:16]}"
 
 
 def _places(settings: Settings, root_key: Path | None) -> dict[str, Path]:
