@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, conversion, name_check, scanners, stages, triage
+from benchmarks import behaviour, cold_start, conversion, name_check, scanners, stages, triage
 
 _ALL = {
     "names": name_check.main,
@@ -13,6 +13,7 @@ _ALL = {
     "stages": stages.main,
     "conversion": conversion.main,
     "triage": triage.main,
+    "cold": cold_start.main,
 }
 
 

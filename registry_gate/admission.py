@@ -8,13 +8,14 @@ from pathlib import Path
 
 from registry_gate import archive, review
 from registry_gate.candidate import registered_name
-from registry_gate.decision import Approval, Decision, Verdict, decide
+from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
 from registry_gate.local_scan import scan_local
 from registry_gate.log.entries import DecisionBody
+from registry_gate.opening import open_publisher
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
-from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
+from registry_gate.publication import Published, Publisher, Step, no_step
 from registry_gate.reference import is_there, open_source
 from registry_gate.report.document import Report, make_report, receipt_section, release_section
 from registry_gate.settings import Settings, check_alias
@@ -109,7 +110,7 @@ def admit(
 
 def _judged(
     publisher: Publisher | None, walk: Examination, request: Request, now: datetime, workspace: Path
-) -> tuple[Decision, tuple[Approval, ...]]:
+) -> tuple[Decision, tuple[str, ...]]:
     """The decision: on what was held and approved since, or else after walking on to the end."""
     if publisher:
         approved = review.approved_earlier(

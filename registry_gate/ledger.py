@@ -12,7 +12,7 @@ from registry_gate.index.repository import IndexRepository
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import Body, LogEntry
 from registry_gate.settings import Settings
-from registry_gate.signing.keys import Signer, load_signer
+from registry_gate.signing.keys import load_log_signer
 from registry_gate.signing.trust import Trust, effective_trust
 
 
@@ -36,29 +36,29 @@ class Ledger:
         return self.index.change(lambda content: with_log(edit(content), self.log.head()))
 
 
-def check_signer(signer: Signer, trust: Trust, settings: Settings) -> None:
-    """What a key outside the trust file signs is refused everywhere: ``key-not-trusted``."""
-    if signer.key not in trust.keys:
-        # One line by it in the log would make the whole log unreadable.
-        raise UsageError(
-            "key-not-trusted",
-            f"the signing key in {settings.keys} ({signer.key.key_id[:16]}…) is not in the trust file",
-            why="whatever it signed would be refused at load time",
-            todo="restore the key that the trust file pins, or have this one added to it",
-        )
+def not_trusted(settings: Settings, kind: str, key_id: str) -> UsageError:
+    """The error for a key of this gate that its own trust file does not name."""
+    return UsageError(
+        "key-not-trusted",
+        f"the {kind} key in {settings.keys} ({key_id[:16]}…) is not in the trust file",
+        why="whatever it signed would be refused when it is read",
+        todo="restore the key that the trust file pins, or have this one added to it",
+    )
 
 
 def open_ledger(settings: Settings) -> Ledger:
     """Open log and index to write to, after holding the log against what the index has seen of it.
 
     Raises:
-        UsageError: ``no-signing-key``, ``key-not-trusted``, ``no-private-key``.
+        UsageError: ``no-log-key``, ``key-not-trusted``, ``no-private-key``.
         VerificationError: ``log-cut``, ``log-damaged``, ``no-index``, ``index-untrusted``,
             ``index-rolled-back``.
     """
     trust = effective_trust(settings)
-    signer = load_signer(settings)
-    check_signer(signer, trust, settings)
+    signer = load_log_signer(settings)
+    if signer.key not in trust.for_log().keys:
+        # One line by it in the log would make the whole log unreadable.
+        raise not_trusted(settings, "log", signer.key.key_id)
     log = AdmissionLog(settings.log, trust, signer)
     index = IndexRepository(settings, trust)
     # changes nothing, and renews what grows old

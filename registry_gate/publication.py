@@ -6,8 +6,6 @@ it finds whole and replaces what it does not.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,26 +15,25 @@ from pathlib import Path
 
 from registry_gate.candidate import Candidate, registered_name
 from registry_gate.client.find import stored_release
-from registry_gate.decision import Approval, Decision
+from registry_gate.decision import Decision
 from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
 from registry_gate.index.check import check_revoked, judge
 from registry_gate.index.content import IndexContent, listed
 from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed
 from registry_gate.index.metadata import Edit
-from registry_gate.index.setup import ensure_index
-from registry_gate.ledger import Ledger, open_ledger
+from registry_gate.ledger import Ledger
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import ReceiptBody, SignedBody
 from registry_gate.origin import LOOPBACK, origin_of
-from registry_gate.policy import SHIPPED, Policy, load_policy
+from registry_gate.policy import Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
-from registry_gate.settings import DEFAULT_ALIAS, Settings
-from registry_gate.signing.keys import Signer, init_keys, load_signer
+from registry_gate.settings import DEFAULT_ALIAS
+from registry_gate.signing.order import ReleaseSigner
 from registry_gate.signing.sign import sign_release
-from registry_gate.signing.trust import Trust, effective_trust
+from registry_gate.signing.trust import Trust
 from registry_gate.signing.verify import check_files, read_statements, verify_release
 
 Step = Callable[[str], None]
@@ -84,7 +81,7 @@ class Found:
 class Publisher:
     """Signs, lists and registers one candidate's Release; ``alias`` None: the default one, forward only."""
 
-    signer: Signer
+    signer: ReleaseSigner
     trust: Trust
     ledger: Ledger
     registry: Registry
@@ -112,7 +109,7 @@ class Publisher:
         decision: Decision,
         policy: Policy,
         sequence: int,
-        approvals: tuple[Approval, ...] = (),
+        approvals: tuple[str, ...] = (),
     ) -> Published:
         """Take an admitted candidate from its staged files to the registry.
 
@@ -227,7 +224,7 @@ class Publisher:
         decision: Decision,
         policy: Policy,
         sequence: int,
-        approvals: tuple[Approval, ...],
+        approvals: tuple[str, ...],
     ) -> Release:
         issued = decision.decided_at
         terms = Terms(
@@ -313,56 +310,6 @@ def _same_admission(verified: Verified, evidence: Evidence, policy: Policy) -> b
         and verified.policy_digest == policy.digest()
         and verified.gate_version == evidence.gate_version
     )
-
-
-def _first_use(settings: Settings) -> tuple[str, ...]:
-    """Make key and trust file where there is neither; two gates may be started at once."""
-    with _alone(settings.home / ".first-use.lock"):
-        if settings.keys.exists() or settings.trust.exists():
-            return ()
-        pair = init_keys(settings, tuple(load_policy(name).digest() for name in SHIPPED))
-        return (f"first use: made a signing key ({pair.key_id[:16]}…) in {settings.keys}",)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def open_publisher(
-    settings: Settings,
-    policy: Policy,
-    alias: str | None,
-    workspace: Path,
-    step: Step = no_step,
-    progress: Progress = silent,
-) -> Publisher:
-    """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
-
-    Raises:
-        UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict
-            nobody would accept.
-    """
-    notes = _first_use(settings)
-    if settings.trust.exists():
-        notes += ensure_index(settings)
-    trust = effective_trust(settings)
-    if policy.digest() not in trust.policies:
-        raise UsageError(
-            "policy-not-trusted",
-            f"policy {policy.name!r} ({policy.digest()}) is not in the trust file",
-            why="whatever it admitted would be refused at load time",
-            todo="accept it once: `registry-gate keys trust-policy POLICY`",
-        )
-    signer = load_signer(settings)
-    ledger = open_ledger(settings)
-    registry = Registry(settings.registry_uri)
-    return Publisher(signer, trust, ledger, registry, alias, workspace, step, progress, notes)
 
 
 def _listing(verified: Verified, alias: str | None, now: datetime) -> Edit:

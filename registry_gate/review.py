@@ -36,11 +36,14 @@ _LOGGER = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Approved:
-    """A held candidate whose approval counts; ``evidence.staged.root`` is a copy to sign from."""
+    """A held candidate whose approval counts; ``evidence.staged.root`` is a copy to sign from.
+
+    ``approvals`` are the signed lines: whoever signs the Release verifies them again.
+    """
 
     evidence: Evidence
     decision: Decision
-    approvals: tuple[Approval, ...]
+    approvals: tuple[str, ...]
 
 
 def this_account() -> str:
@@ -108,13 +111,15 @@ def _decided(
     filed = archive.find(settings, entry.sequence, body.registered_name, body.evidence_digest)
     if not approvals or filed is None:
         return None
-    decision = decide(filed.evidence, policy, now, approvals)
-    return Approved(filed.evidence, decision, approvals) if decision.verdict is Verdict.ADMIT else None
+    decision = decide(filed.evidence, policy, now, tuple(approvals.values()))
+    if decision.verdict is not Verdict.ADMIT:
+        return None
+    return Approved(filed.evidence, decision, tuple(approvals))
 
 
-def _counting(log: AdmissionLog, trust: Trust, decision: DecisionBody) -> tuple[Approval, ...]:
-    """The approvals of a decision's evidence whose signers the trust file names as approvers."""
-    found = []
+def _counting(log: AdmissionLog, trust: Trust, decision: DecisionBody) -> dict[str, Approval]:
+    """The approvals of a decision's evidence whose signers the trust file names, by their signed lines."""
+    found = {}
     for body in log.approvals(decision.evidence_digest):
         try:
             approval = open_approval(body.bundle.encode(), trust)
@@ -122,8 +127,8 @@ def _counting(log: AdmissionLog, trust: Trust, decision: DecisionBody) -> tuple[
             _LOGGER.warning("an approval by %s does not count: %s", body.approver, error)
             continue
         if approval.requester == decision.requester:
-            found.append(approval)
-    return tuple(found)
+            found[body.bundle] = approval
+    return found
 
 
 def _taken(settings: Settings, entry: LogEntry, evidence: Evidence, destination: Path) -> Staged | None:

@@ -9,41 +9,76 @@ from registry_gate.ledger import Ledger
 from registry_gate.log.entries import KeyBody
 from registry_gate.settings import Settings
 from registry_gate.signing.key_files import make_key_file
-from registry_gate.signing.keys import KeySigner, load_signer
+from registry_gate.signing.keys import (
+    KeySigner,
+    checked_passphrase,
+    load_log_signer,
+    log_key_path,
+    private_key_path,
+    public_half,
+    public_key_path,
+)
 from registry_gate.signing.trust import RetiredKey, Trust, TrustedKey, load_trust, save_trust
 
-_KEY, _PUBLIC = "signing-key.pem", "signing-key.pub.pem"
+_PURPOSE = "next key"
 
 
-def rotate(ledger: Ledger) -> TrustedKey:
+def rotate(ledger: Ledger, passphrase: bytes | None = None) -> TrustedKey:
     """Make a new signing key; both are believed until the old one is retired.
 
-    The old key's last act is to record the new one. Killed on the way, the next call goes on with the same
-    new key. What the old key signed stays as it is.
+    Killed on the way, the next call goes on with the same new key. What the old key signed stays as it is.
+
+    Args:
+        ledger: the gate's books.
+        passphrase: encrypts the new key at rest; None leaves it to file permissions.
 
     Raises:
-        UsageError: ``bad-private-key``; ToolError: the log or the index could not be written.
+        UsageError: ``no-signing-key``, ``weak-passphrase``, ``bad-private-key``.
+        ToolError: the log or the index could not be written.
     """
-    folder = ledger.settings.keys
-    following = folder / f"{_KEY}.next"
-    key = KeySigner(make_key_file(following, "next signing key")).key
+    private, public = private_key_path(ledger.settings), public_key_path(ledger.settings)
+    public_half(ledger.settings)  # a gate without a signing key has none to replace
+    key, following = _following(private, checked_passphrase(passphrase))
     trust = load_trust(ledger.settings.trust)
-    if key not in trust.keys:
-        save_trust(ledger.settings.trust, _checked(trust, keys=(key, *trust.keys)))
-    bodies = (entry.body for entry in ledger.log.entries())
-    if not any(isinstance(body, KeyBody) and body.key_id == key.key_id for body in bodies):
-        ledger.record(KeyBody(action="added", key_id=key.key_id))
-    _put_in_place(folder, following, key)
+    _announce(ledger, key, _checked(trust, keys=_first(key, trust.keys)))
+    partial = public.with_name(f".{public.name}.partial")
+    partial.write_text(key.public_key)
+    _put_in_place(private, following)
+    partial.replace(public)
     return key
 
 
-def _put_in_place(folder: Path, following: Path, key: TrustedKey) -> None:
-    count = sum(1 for _ in folder.glob(f"{_KEY}.replaced-*"))
-    (folder / f"{_KEY}.replaced-{count + 1}").hardlink_to(folder / _KEY)
-    public = folder / f".{_PUBLIC}.partial"
-    public.write_text(key.public_key)
-    following.replace(folder / _KEY)
-    public.replace(folder / _PUBLIC)
+def rotate_log_key(ledger: Ledger) -> TrustedKey:
+    """Make a new key for the log, as ``rotate`` does; the old one's last line names the new one."""
+    private = log_key_path(ledger.settings)
+    key, following = _following(private, None)
+    trust = load_trust(ledger.settings.trust)
+    _announce(ledger, key, _checked(trust, log_keys=_first(key, trust.log_keys)))
+    _put_in_place(private, following)
+    return key
+
+
+def _following(private: Path, passphrase: bytes | None) -> tuple[TrustedKey, Path]:
+    following = private.with_name(f"{private.name}.next")
+    return KeySigner(make_key_file(following, _PURPOSE, passphrase)).key, following
+
+
+def _first(key: TrustedKey, keys: tuple[TrustedKey, ...]) -> tuple[TrustedKey, ...]:
+    return tuple(dict.fromkeys((key, *keys)))
+
+
+def _announce(ledger: Ledger, key: TrustedKey, trust: Trust) -> None:
+    """Trust the new key, and have it in the log, before anything is signed with it."""
+    save_trust(ledger.settings.trust, trust)
+    bodies = (entry.body for entry in ledger.log.entries())
+    if not any(isinstance(body, KeyBody) and body.key_id == key.key_id for body in bodies):
+        ledger.record(KeyBody(action="added", key_id=key.key_id))
+
+
+def _put_in_place(private: Path, following: Path) -> None:
+    count = sum(1 for _ in private.parent.glob(f"{private.name}.replaced-*"))
+    private.with_name(f"{private.name}.replaced-{count + 1}").hardlink_to(private)
+    following.replace(private)
 
 
 def retire(ledger: Ledger, key_id: str, reason: str, after: int | None = None) -> RetiredKey:
@@ -62,19 +97,27 @@ def retire(ledger: Ledger, key_id: str, reason: str, after: int | None = None) -
     """
     trust = load_trust(ledger.settings.trust)
     key = _named(trust, key_id)
-    if key == load_signer(ledger.settings).key:
+    if key in _in_use(ledger.settings):
         raise UsageError(
             "key-in-use",
             f"{key.key_id[:16]}… is the key that signs now",
             why="the gate could sign nothing that is believed",
-            todo="make a new one first: `registry-gate keys rotate`",
+            todo="make a new one first: `registry-gate keys rotate`, or `keys rotate --log-key`",
         )
     last = ledger.log.head().length if after is None else after
     retired = RetiredKey(key=key, last_sequence=last, reason=reason)
     ledger.record(KeyBody(action="retired", key_id=key.key_id, last_sequence=last, reason=reason))
     keys = tuple(item for item in trust.keys if item != key)
-    save_trust(ledger.settings.trust, _checked(trust, keys=keys, retired_keys=(*trust.retired_keys, retired)))
+    log_keys = tuple(item for item in trust.log_keys if item != key)
+    changed = _checked(trust, keys=keys, log_keys=log_keys, retired_keys=(*trust.retired_keys, retired))
+    save_trust(ledger.settings.trust, changed)
     return retired
+
+
+def _in_use(settings: Settings) -> tuple[TrustedKey, ...]:
+    """The keys that sign now: the log's, and the Releases' where there is one."""
+    signing = (public_half(settings),) if private_key_path(settings).exists() else ()
+    return (load_log_signer(settings).key, *signing)
 
 
 def trust_approver(settings: Settings, name: str) -> Trust:
@@ -90,7 +133,7 @@ def trust_approver(settings: Settings, name: str) -> Trust:
 
 
 def _named(trust: Trust, key_id: str) -> TrustedKey:
-    found = [key for key in trust.keys if key.key_id.startswith(key_id)]
+    found = [key for key in trust.for_log().keys if key.key_id.startswith(key_id)]
     if len(found) != 1 or len(key_id) < 8:
         raise UsageError(
             "no-such-key",

@@ -10,11 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_gate.decision import Approval, Verdict, decide
-from registry_gate.errors import VerificationError
+from registry_gate.errors import Refused, VerificationError
 from registry_gate.evidence import Evidence
 from registry_gate.finding import Finding
+from registry_gate.release import Terms
 from registry_gate.signing.approval import load_approver, make_approver, open_approval, sign_approval
-from registry_gate.testing.sample_release import SampleGate, sample_gate
+from registry_gate.signing.authority import Authority
+from registry_gate.signing.manifest import manifest_of
+from registry_gate.signing.order import Order
+from registry_gate.signing.seal import KeySealer
+from registry_gate.testing.sample_release import SampleGate, an_hour_ago, sample_gate
 from tests.test_decision import NOW, POLICY, all_required, evidence, findings
 
 LENIENT = POLICY.model_copy(update={"separate_approver": False})
@@ -111,3 +116,40 @@ def test_an_approver_speaks_under_their_own_name_only(gate: SampleGate, tmp_path
     with pytest.raises(VerificationError) as caught:
         open_approval(bundle, trust)
     assert caught.value.code == "untrusted-key"
+
+
+def test_the_signer_verifies_approvals_by_itself(gate: SampleGate, tmp_path: Path) -> None:
+    """What the gate says was approved does not count with the process that holds the key."""
+    trust = gate.trust.model_copy(update={"approvers": (make_approver(tmp_path, "ana"),)})
+    now = an_hour_ago()
+    about = gate.evidence(tmp_path / "staged", "acme/tiny", {"a": b"1"}, "a" * 40).model_copy(
+        update={"results": ()}
+    )
+    said = approval(
+        about,
+        policy_digest=gate.policy.digest(),
+        issued_at=now - timedelta(hours=1),
+        expires_at=now + timedelta(hours=1),
+    )
+    bundle = sign_approval(said, load_approver(tmp_path / "ana.pem")).decode()
+    stranger = sign_approval(said, gate.signer).decode()
+    decision = decide(about, gate.policy, now, (said,))
+    assert decision.verdict is Verdict.ADMIT
+    digest = manifest_of(about.staged).digest() if about.staged else ""
+    terms = Terms(sequence=1, issued_at=now, expires_at=now + timedelta(days=1))
+
+    def order(*bundles: str) -> Order:
+        return Order(
+            evidence=about,
+            decision=decision,
+            policy=gate.policy,
+            terms=terms,
+            manifest_digest=digest,
+            approvals=bundles,
+        )
+
+    assert Authority(KeySealer(gate.signer), trust).carry_out(order(bundle)).statements
+    for bundles, believed in (((), trust), ((stranger,), trust), ((bundle,), gate.trust)):
+        with pytest.raises(Refused) as caught:
+            Authority(KeySealer(gate.signer), believed).carry_out(order(*bundles))
+        assert caught.value.code == "signer-refuses"

@@ -13,8 +13,8 @@ from registry_gate.index.content import RevokedRelease, RevokedSequences, Revoke
 from registry_gate.index.edits import with_floor
 from registry_gate.ledger import open_ledger
 from registry_gate.registry import Registry
-from registry_gate.rotation import retire, rotate
-from registry_gate.signing.keys import load_signer
+from registry_gate.rotation import retire, rotate, rotate_log_key
+from registry_gate.signing.keys import load_log_signer, load_signer
 from registry_gate.signing.trust import load_trust
 from registry_gate.testing.sample_release import SampleGate, SampleStore, sample_gate
 from registry_gate.withdrawal import clear_alias, move_alias_back, named_release, revoke
@@ -166,3 +166,28 @@ def test_what_cannot_be_retired(key: str | None, said: str, store: SampleStore) 
             open_ledger(store.gate.settings), key or ("" if key == "" else store.gate.signer.key.key_id), "r"
         )
     assert caught.value.code == said
+
+
+def test_the_logs_key_is_replaced_and_retired_too(store: SampleStore) -> None:
+    settings = store.gate.settings
+    old = load_log_signer(settings).key
+    new = rotate_log_key(open_ledger(settings))
+    assert load_log_signer(settings).key == new
+    assert load_trust(settings.trust).log_keys == (new, old)
+    assert load_signer(settings).key == store.gate.signer.key, "the signing key is another matter"
+    last = retire(open_ledger(settings), old.key_id, "rotated").last_sequence
+    ledger = open_ledger(settings)
+    assert (last, len(ledger.log.entries())) == (1, 2)
+    assert load_trust(settings.trust).log_keys == (new,)
+
+
+def test_a_new_key_can_be_encrypted_and_a_weak_passphrase_is_refused(store: SampleStore) -> None:
+    settings = store.gate.settings
+    with pytest.raises(errors.UsageError) as caught:
+        rotate(open_ledger(settings), b"short")
+    assert caught.value.code == "weak-passphrase"
+    key = rotate(open_ledger(settings), b"correct horse battery staple")
+    with pytest.raises(errors.UsageError) as caught:
+        load_signer(settings)
+    assert caught.value.code == "passphrase-needed"
+    assert load_signer(settings, b"correct horse battery staple").key == key

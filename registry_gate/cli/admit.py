@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from registry_gate.cli.show import Format, check_output, colour_wanted, emit, progress_bars
-from registry_gate.report.document import Report
+
+if TYPE_CHECKING:
+    from registry_gate.report.document import Report
+
+
+class Signing(StrEnum):
+    """How the Release is signed."""
+
+    KEY = "key"
+    SIGSTORE = "sigstore"
+    CERTIFICATE = "certificate"
 
 
 class Device(StrEnum):
@@ -46,6 +56,14 @@ Token = Annotated[
         envvar="REGISTRY_GATE_HUB_TOKEN", help="Sent to the endpoint only; none is picked up by itself."
     ),
 ]
+SignWith = Annotated[
+    Signing | None,
+    typer.Option(
+        envvar="REGISTRY_GATE_SIGN_WITH",
+        help="key: the gate's own, of `keys init`. sigstore: the identity of this CI job, or of the token in "
+        "REGISTRY_GATE_SIGSTORE_TOKEN_FILE. certificate: REGISTRY_GATE_CERTIFICATE and _CERTIFICATE_KEY.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the behaviour tests; it is recorded.")]
 
 
@@ -80,6 +98,7 @@ def admit(
         ),
     ] = None,
     token: Token = None,
+    sign_with: SignWith = None,
 ) -> int:
     """Take a model from the hub to the registry, or refuse it.
 
@@ -99,7 +118,7 @@ def admit(
         request = Request(
             ref,
             policy=load_policy(policy),
-            settings=settings.load(registry_uri=registry_uri),
+            settings=settings.load(registry_uri=registry_uri, sign_with=sign_with),
             revision=revision,
             endpoint=endpoint,
             as_id=as_id,

@@ -24,6 +24,7 @@ from registry_gate.cli import (
     pull,
     revoke,
     scan,
+    signature,
     triage,
     verify,
 )
@@ -52,6 +53,7 @@ app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
+app.command("signature", epilog=_EPILOG)(signature.signature)
 app.command("name", epilog=_EPILOG)(name.name)
 app.command("approve", epilog=_EPILOG)(approve.approve)
 app.command("revoke", epilog=_EPILOG)(revoke.revoke)

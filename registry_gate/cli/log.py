@@ -80,8 +80,8 @@ def checkpoint(
     from registry_gate import settings
     from registry_gate.ledger import open_ledger
     from registry_gate.log.checkpoint import write_checkpoint
-    from registry_gate.signing.keys import load_signer
+    from registry_gate.signing.keys import load_log_signer
 
     loaded = settings.load(home)
     ledger = open_ledger(loaded)
-    emit(write_checkpoint(ledger.log.head(), load_signer(loaded)).decode() + "\n", output)
+    emit(write_checkpoint(ledger.log.head(), load_log_signer(loaded)).decode() + "\n", output)

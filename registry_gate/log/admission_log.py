@@ -43,7 +43,7 @@ class AdmissionLog:
 
     def __init__(self, path: Path, trust: Trust, signer: Signer | None = None) -> None:
         self._path = path
-        self._trust = trust
+        self._trust = trust.for_log()
         self._signer = signer
         self._known = Chain()
 

@@ -46,7 +46,7 @@ def read_checkpoint(path: Path, trust: Trust) -> LogHead:
         data = path.read_bytes().rstrip(b"\n")
     except OSError as error:
         raise FetchError("checkpoint-unreadable", f"{path}: {error.strerror}") from error
-    payload = unseal(data, trust.with_retired(), PAYLOAD_TYPE).payload
+    payload = unseal(data, trust.for_log().with_retired(), PAYLOAD_TYPE).payload
     try:
         parse_canonical(payload)
         return LogHead.from_json(payload)

@@ -156,7 +156,9 @@ def _outcome(console: Console, report: Report) -> None:
         release = report.release
         _say(console, f"signed    {release.registered_name} manifest {release.manifest_digest}")
         until = f"{release.expires_at:%Y-%m-%d}"
-        _say(console, f"          sequence {release.sequence}, key {release.key_id[:16]}…, until {until}")
+        # A key by the beginning of its id, an identity or a certificate in full.
+        signer = release.key_id if " " in release.key_id else f"key {release.key_id[:16]}…"
+        _say(console, f"          sequence {release.sequence}, {signer}, until {until}")
     if report.receipt:
         receipt = report.receipt
         reused = " (already admitted; verified again in full)" if receipt.reused else ""

@@ -43,16 +43,25 @@ def check_manifest(manifest: Manifest) -> Manifest:
     Raises:
         VerificationError: ``bad-manifest``.
     """
-    names = [file.name for file in manifest.files]
+    check_names([file.name for file in manifest.files])
+    for file in manifest.files:
+        _check_chunks(file)
+    return manifest
+
+
+def check_names(names: list[str]) -> None:
+    """Names that are safe, sorted, and distinct on every file system.
+
+    Raises:
+        VerificationError: ``bad-manifest``.
+    """
     if not names or len(names) > MAX_FILES:
         raise _bad(f"it lists {len(names)} files")
     if any(first >= second for first, second in pairwise(names)):
         raise _bad("its names are not sorted or not unique")
-    for file in manifest.files:
-        _check_name(file.name)
-        _check_chunks(file)
+    for name in names:
+        _check_name(name)
     _check_collisions(names)
-    return manifest
 
 
 def _check_chunks(file: ManifestFile) -> None:

@@ -7,9 +7,11 @@ from datetime import UTC, datetime, timedelta
 
 from registry_gate.release import Manifest, Terms, Verified
 from registry_gate.signing import predicates as said
-from registry_gate.signing.dsse import Opened, unseal
+from registry_gate.signing.attestations import Attestations, open_attestations
+from registry_gate.signing.identities import Signatory
 from registry_gate.signing.manifest import check_manifest
 from registry_gate.signing.refusal import refusal, shown
+from registry_gate.signing.sigstore_check import Window
 from registry_gate.signing.statements import (
     Statement,
     input_attestation,
@@ -22,6 +24,7 @@ from registry_gate.signing.trust import Trust
 
 _MAX_STATEMENTS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)
+_LONGEST_ADMISSION = timedelta(days=1)  # a verdict is dated when its admission begins, and sealed at its end
 _ONCE = (said.MANIFEST, said.CONVERSION, said.VERDICT)
 
 
@@ -62,29 +65,28 @@ def verify_statements(
     lines = statements.split(b"\n")
     if lines.pop() != b"" or len(lines) > _MAX_STATEMENTS:
         raise refusal("bad-bundle", "statements.jsonl does not end with its last line or has too many")
-    signature = unseal(model_sig, trust)
-    opened = [unseal(line, trust) for line in lines]
-    if len({item.key.key_id for item in (signature, *opened)}) != 1:
-        raise refusal("bad-statement", "the statements were signed with different keys")
-    verdict, manifest = _consistent(signature, opened)
+    now = now or datetime.now(UTC)
+    found = open_attestations(model_sig, lines, trust, now)
+    verdict, manifest = _consistent(found)
     _check_verdict(verdict, trust)
     _check_expected(verdict.registry_gate_grant, expect_name, expect_id)
-    _check_validity(verdict.registry_gate_grant.terms, now or datetime.now(UTC))
+    _check_validity(verdict.registry_gate_grant.terms, now)
+    _check_window(verdict.registry_gate_grant.terms, found.window)
     check_manifest(manifest)
-    _check_model_signature(signature, manifest)
-    verified = _verified(verdict, manifest, signature.key.key_id)
+    _check_model_signature(found.model_signature, manifest)
+    verified = _verified(verdict, manifest, found.signatory)
     return VerifiedStatements(verified, manifest, statements, model_sig)
 
 
-def _consistent(signature: Opened, opened: list[Opened]) -> tuple[said.Verdict, Manifest]:
+def _consistent(found: Attestations) -> tuple[said.Verdict, Manifest]:
     """One of each, one subject, every payload named by the verdict, in its order, and none besides."""
-    parsed = [parse(item.payload) for item in opened]
+    parsed = [parse(data) for data in found.statements]
     kinds = [statement.predicate_type for statement in parsed]
     if any(kinds.count(kind) != 1 for kind in _ONCE) or set(kinds) - {*_ONCE, said.TEST_RESULT}:
         raise refusal("bad-statement", f"these statements do not make a Release: {shown(sorted(set(kinds)))}")
     verdict = predicate_of(parsed[kinds.index(said.VERDICT)], said.Verdict)
     manifest = predicate_of(parsed[kinds.index(said.MANIFEST)], Manifest)
-    payloads = [signature.payload, *(item.payload for item in opened[:-1])]
+    payloads = [found.model_signature, *found.statements[:-1]]
     named = [
         input_attestation(kind, data)
         for kind, data in zip([said.MODEL_SIGNATURE, *kinds[:-1]], payloads, strict=True)
@@ -142,14 +144,23 @@ def _check_validity(terms: Terms, now: datetime) -> None:
         raise refusal("expired", f"the verdict expired at {terms.expires_at.isoformat()}")
 
 
-def _check_model_signature(signature: Opened, manifest: Manifest) -> None:
+def _check_window(terms: Terms, window: Window | None) -> None:
+    """What proves the time of sealing must agree with the time the verdict claims."""
+    if window is None:
+        return
+    first, last = window
+    if not first - _LONGEST_ADMISSION <= terms.issued_at <= last + _CLOCK_SKEW:
+        raise refusal("wrong-time", f"dated {terms.issued_at.isoformat()}, sealed {first} to {last}")
+
+
+def _check_model_signature(signature: bytes, manifest: Manifest) -> None:
     """``model.sig`` must say exactly what Model Signing says of the manifest's files."""
     about, predicate = model_signature(manifest)
-    if payload(about, said.MODEL_SIGNATURE, predicate) != signature.payload:
+    if payload(about, said.MODEL_SIGNATURE, predicate) != signature:
         raise refusal("bad-manifest", "model.sig and the manifest list different files")
 
 
-def _verified(verdict: said.Verdict, manifest: Manifest, signed_by: str) -> Verified:
+def _verified(verdict: said.Verdict, manifest: Manifest, signatory: Signatory) -> Verified:
     grant = verdict.registry_gate_grant
     return Verified(
         name=grant.registered_name,
@@ -164,7 +175,7 @@ def _verified(verdict: said.Verdict, manifest: Manifest, signed_by: str) -> Veri
         evidence_digest=grant.evidence_digest,
         gate_version=verdict.verifier.version.get("registry-gate", ""),
         verifier=verdict.verifier.id,
-        signed_by=signed_by,
+        signed_by=str(signatory),
         issued_at=grant.terms.issued_at,
         expires_at=grant.terms.expires_at,
         files=len(manifest.files),

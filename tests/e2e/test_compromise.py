@@ -33,7 +33,9 @@ from registry_gate.policy import load_policy
 from registry_gate.registry import Registry, local_path
 from registry_gate.release import Release, Terms
 from registry_gate.rotation import retire, rotate
+from registry_gate.signing.authority import Authority
 from registry_gate.signing.keys import KeySigner, load_signer
+from registry_gate.signing.seal import KeySealer
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, effective_trust
 from registry_gate.testing.hub import LoopbackHub
@@ -74,13 +76,14 @@ class Scene:
         assert filed is not None
         evidence = filed.evidence.model_copy(update={"staged": stage(folder / "staged", HOSTILE)})
         now = datetime.now(UTC)
+        trust = self.trust.model_copy(update={"keys": (self.stolen.key,), "retired_keys": ()})
         return sign_release(
             evidence,
             decide(evidence, self.gate.policy, now),
             self.gate.policy,
             terms=Terms(sequence=like or 900, issued_at=now, expires_at=now + timedelta(days=30)),
-            signer=self.stolen,
-            trust=self.trust.model_copy(update={"keys": (self.stolen.key,)}),
+            signer=Authority(KeySealer(self.stolen), trust),
+            trust=trust,
             destination=folder / "release",
         )
 

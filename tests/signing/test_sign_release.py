@@ -15,6 +15,8 @@ from registry_gate.errors import Refused, UsageError, VerificationError
 from registry_gate.evidence import Evidence, Problem
 from registry_gate.finding import CheckResult, Confidence, Finding, Severity, Status
 from registry_gate.release import Release, Terms
+from registry_gate.signing.authority import Authority
+from registry_gate.signing.seal import KeySealer
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.verify import verify_release
 from registry_gate.testing.sample_release import (
@@ -132,7 +134,7 @@ def signed(gate: SampleGate, evidence: Evidence, folder: Path, **changes: object
     policy = gate.policy
     arguments: dict[str, object] = {
         "terms": Terms(sequence=1, issued_at=issued, expires_at=issued + timedelta(days=30)),
-        "signer": gate.signer,
+        "signer": gate.authority,
         "trust": gate.trust,
         "destination": folder / "release",
         "decision": decide(evidence, policy, issued),
@@ -179,8 +181,8 @@ def test_a_policy_off_the_trust_file_is_not_signed(gate: SampleGate, tmp_path: P
 
 
 def test_a_key_off_the_trust_file_does_not_sign(gate: SampleGate, tmp_path: Path) -> None:
-    other = sample_gate(tmp_path / "other")
-    assert "signing key" in refuses(gate, evidence_of(gate, tmp_path), tmp_path, signer=other.signer)
+    other = Authority(KeySealer(sample_gate(tmp_path / "other").signer), gate.trust)
+    assert "signing key" in refuses(gate, evidence_of(gate, tmp_path), tmp_path, signer=other)
 
 
 @pytest.mark.parametrize("days", [-1, 0, 366])
