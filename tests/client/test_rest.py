@@ -214,12 +214,12 @@ def test_a_release_of_another_gate_on_the_same_server_is_refused(
 
 
 def test_a_version_is_found_by_the_digest_of_its_manifest(
-    served: SampleStore, server: tuple[str, Path], tmp_path: Path
+    served: SampleStore, server: Server, tmp_path: Path
 ) -> None:
     first = served.admit(tmp_path / "first", "acme/by-digest")
     digest = verify("acme/by-digest").manifest_digest
     served.admit(tmp_path / "second", "acme/by-digest", FILES | {"config.json": b"{}"}, sequence=2)
-    registry = RestRegistry(server[0])
+    registry = RestRegistry(server.uri)
     found = registry.version_with("acme--by-digest", digest)
     assert found is not None
     assert found.version == str(first.version)
@@ -229,14 +229,14 @@ def test_a_version_is_found_by_the_digest_of_its_manifest(
 
 
 def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
-    server: tuple[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A machine that has the trust file and nothing else of the gate loads, and is told what was revoked."""
     gate = sample_gate(tmp_path / "gate")
-    store = SampleStore(gate, Registry(server[0]))
+    store = SampleStore(gate, Registry(server.uri))
     version = store.admit(tmp_path, "acme/indexed")
     assert gate.trust.index is not None
-    assert str(gate.trust.index.address).startswith(f"{server[0]}/api/2.0/mlflow-artifacts/")
+    assert str(gate.trust.index.address).startswith(f"{server.uri}/api/2.0/mlflow-artifacts/")
     script = (
         "import sys\n"
         "class Block:\n"
@@ -253,7 +253,7 @@ def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
         "PATH": os.environ["PATH"],
         "REGISTRY_GATE_HOME": str(tmp_path / "elsewhere"),
         "REGISTRY_GATE_TRUST": str(trust),
-        "REGISTRY_GATE_REGISTRY_URI": server[0],
+        "REGISTRY_GATE_REGISTRY_URI": server.uri,
     }
 
     def loaded() -> str:
@@ -267,5 +267,5 @@ def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
     )
     gate.index.change(lambda content: with_revoked(content, entry))
     assert loaded() == "revoked"
-    next(server[1].glob("registry-gate-index/*/timestamp.json")).unlink()
+    next(server.artifacts.glob("registry-gate-index/*/timestamp.json")).unlink()
     assert loaded() == "no-index"
