@@ -134,7 +134,7 @@ class Policy(Record):
     limits: Limits
     provenance: Provenance
     thresholds: dict[str, float]
-    mm_bd_profile: Literal["batched-adam", "published"] = "batched-adam"
+    mm_bd_profile: Literal["fast", "paper"] = "fast"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
     waivers: tuple[Waiver, ...] = ()

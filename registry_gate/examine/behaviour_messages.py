@@ -22,7 +22,7 @@ class Request(Record):
     gap: float
     gap_grey: float
     false_rejection_rate: float = Field(gt=0, lt=1)
-    profile: str = "batched-adam"
+    profile: str = "fast"
 
 
 class Answer(Record):

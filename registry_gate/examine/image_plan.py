@@ -27,7 +27,7 @@ class Plan:
     gap_grey: float
     false_rejection_rate: float
     deadline: float
-    profile: mmbd.Profile = mmbd.BATCHED_ADAM
+    profile: mmbd.Profile = mmbd.FAST
 
 
 def unmeasured(test: str, reason: str, status: str = "unavailable") -> BehaviourMeasurement:

@@ -15,7 +15,7 @@ from registry_gate.examine.probe_data import ProbeData
 from registry_gate.progress import Progress
 
 TESTS = ("mm-bd", "bounded-pattern", "strip")
-PROFILES = {profile.name: profile for profile in (mmbd.BATCHED_ADAM, mmbd.PUBLISHED)}
+PROFILES = {profile.name: profile for profile in (mmbd.FAST, mmbd.PAPER)}
 _LEAST_ACCURACY = 0.5
 
 _MM_BD_POWER = (

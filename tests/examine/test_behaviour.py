@@ -91,7 +91,7 @@ def test_image_classifier_with_probe_data_is_measured_by_every_test(toy: Path, p
     assert not found.structure.missing + found.structure.unexpected + found.structure.mismatched
     assert [test.status for test in found.tests] == ["measured"] * 3
     assert all(test.seed == 3 and test.device and test.power_note for test in found.tests)
-    assert found.tests[0].details["profile"] == "batched-adam"
+    assert found.tests[0].details["profile"] == "fast"
     assert {"structure", "mm-bd", "bounded pattern", "strip"} <= set(stages)
     assert found.sandbox.guarantees
 
@@ -161,7 +161,7 @@ def test_without_probe_data_the_tests_that_need_it_are_unavailable_in_words(toy:
 
 
 def test_time_that_does_not_suffice_is_said_beforehand(toy: Path, probe: Path) -> None:
-    request = _request(toy, probe_data=str(probe), seconds=1, profile="published")
+    request = _request(toy, probe_data=str(probe), seconds=1, profile="paper")
     margin, pattern, _ = measure(request, silent).tests
     assert margin.status == pattern.status == "unavailable"
     assert "behaviour_seconds" in margin.reason
