@@ -24,7 +24,7 @@ class Recipe:
     """The search: Adam steps of one rate; the cost's weight moves by ``factor`` a step."""
 
     images: int = 20
-    steps: int = 80
+    steps: int = 60
     rate: float = 0.15
     flip_share: float = 0.8
     weight: float = 3e-3

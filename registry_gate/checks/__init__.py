@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from registry_gate.checks import (
+    backdoor_score,
     bounded_pattern,
     convertible,
     custom_code,
@@ -45,6 +46,7 @@ CHECKS: tuple[Check, ...] = (
     mm_bd.CHECK,
     bounded_pattern.CHECK,
     strip.CHECK,
+    backdoor_score.CHECK,
 )
 
 __all__ = ["CHECKS", "Check", "Stage"]

@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from registry_gate.backdoor.margin import Logits
+from registry_gate.examine.last_layer import LastLayer, find_last_layer
 from registry_gate.examine.model_structure import LibraryClass
 
 _MAX_PREPROCESSOR = 1 << 20
@@ -21,7 +22,11 @@ _SMALLEST, _LARGEST = 8, 1024
 
 @dataclass(frozen=True)
 class ImageClassifier:
-    """A frozen model in evaluation mode. ``labels``: class numbers by name; ``note``: what was assumed."""
+    """A frozen model in evaluation mode.
+
+    ``labels`` are class numbers by name, ``note`` says what was assumed, ``last`` is the linear layer that
+    the logits come out of, where there is one.
+    """
 
     logits: Logits
     shape: tuple[int, int, int]
@@ -29,6 +34,7 @@ class ImageClassifier:
     labels: Mapping[str, int]
     device: torch.device
     note: str
+    last: LastLayer | None = None
 
 
 def load_image_classifier(
@@ -64,7 +70,8 @@ def load_image_classifier(
         raise ValueError("the model does not answer a grey image with finite logits of two or more classes")
     labels = {str(name): int(number) for number, name in (config.id2label or {}).items()}
     note = "" if preprocessor else "no preprocessor_config.json: the model is taken to read pixels in [0, 1]"
-    return ImageClassifier(logits, (channels, height, width), answer.shape[1], labels, device, note)
+    last = find_last_layer(model, logits, torch.full((1, channels, height, width), 0.5, device=device))
+    return ImageClassifier(logits, (channels, height, width), answer.shape[1], labels, device, note, last)
 
 
 def _filled(root: Path, weights: tuple[str, ...], library: LibraryClass) -> Any:

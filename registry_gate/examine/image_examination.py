@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 
 from registry_gate.evidence import BehaviourMeasurement
+from registry_gate.examine.behaviour_messages import IMAGE_TESTS
 from registry_gate.examine.image_classifier import ImageClassifier, load_image_classifier
+from registry_gate.examine.image_margin import PROFILES
 from registry_gate.examine.image_plan import Plan, unmeasured
-from registry_gate.examine.image_tests import PROFILES, TESTS, run_tests
+from registry_gate.examine.image_tests import run_tests
 from registry_gate.examine.model_structure import LibraryClass
 from registry_gate.examine.probe_data import ProbeData, read_probe_data
 from registry_gate.progress import Progress
@@ -37,8 +39,11 @@ def examine_images(
     """
     plan = Plan(
         seed=request.seed,
-        gap=request.gap,
-        gap_grey=request.gap_grey,
+        tests=request.tests,
+        fusion=request.fusion,
+        grey=request.grey,
+        flagged=request.flagged,
+        references=request.references,
         false_rejection_rate=request.false_rejection_rate,
         deadline=started + _SHARE_OF_TIME * request.seconds,
         profile=PROFILES[request.profile],
@@ -54,7 +59,7 @@ def examine_images(
     except Exception as error:
         # A hostile configuration makes library code raise anything; all of it means "not tested".
         reason = f"the model could not be tested: {type(error).__name__}: {str(error)[:300]!r}"
-        return tuple(unmeasured(test, reason, "error") for test in TESTS)
+        return tuple(unmeasured(test, reason, "error") for test in IMAGE_TESTS)
 
 
 def resolve_device(wanted: str) -> torch.device:
