@@ -12,13 +12,10 @@ import numpy as np
 from scipy import optimize, stats
 
 from benchmarks.bank.recipes import CLEAN, MARKED, TROJANED, Recipe, bank
-from benchmarks.bank.score import Scored
+from benchmarks.bank.score import TOOK, WORKS, Scored
 from benchmarks.bank.train import Card
 from registry_gate.backdoor.fusion import Fusion, Weights, fuse, values
 from registry_gate.evidence import BehaviourMeasurement
-
-TOOK = 0.8
-WORKS = 0.5
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def read_bank(models: Path) -> list[Model]:
             if kept.is_file():
                 measured = Scored.from_json(kept.read_bytes())
                 tests[situation] = {one.test: one for one in measured.tests}
-        if "full" in tests and "none" in tests:
+        if "full" in tests:
             found.append(Model(recipe, graded.accuracy, graded.success, tests))
     return found
 

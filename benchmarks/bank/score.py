@@ -28,6 +28,8 @@ from registry_gate.examine.behaviour_messages import IMAGE_TESTS, Request
 from registry_gate.progress import silent
 from registry_gate.record import Record
 
+TOOK = 0.8
+WORKS = 0.5
 SAMPLES = 500
 FEW = 4
 _NONE = ("impression-pattern", "impression-gain")
@@ -90,14 +92,19 @@ def _request(folder: Path, tests: tuple[str, ...], probe: Path | None, situation
     )
 
 
-def situations(recipe: Recipe, paper: int) -> tuple[str, ...]:
+def situations(recipe: Recipe, few: int, paper: int) -> tuple[str, ...]:
     """What is measured of a model."""
+    if recipe.group not in (CLEAN, TROJANED):
+        return ("full",)
     chosen = ["full", "none"]
-    if recipe.half == "report" and recipe.group in (CLEAN, TROJANED):
-        chosen += ["few"]
-        if _place(recipe) < paper:
-            chosen.append("paper")
+    if recipe.half == "report":
+        chosen += ["few"] * (_place(recipe) < few) + ["paper"] * (_place(recipe) < paper)
     return tuple(chosen)
+
+
+def worth_scoring(card: Card) -> bool:
+    """Whether the model works and, if an attack was made on it, the attack took; the rest is only counted."""
+    return card.accuracy >= WORKS and (card.success is None or card.success >= TOOK)
 
 
 def _place(recipe: Recipe) -> int:
@@ -115,6 +122,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--models", type=Path, default=MODELS)
+    parser.add_argument("--few", type=int, default=99, help="models of each kind, four samples a class")
     parser.add_argument("--paper", type=int, default=8, help="models of each kind for the published loop")
     parser.add_argument("--watch", action="store_true", help="wait for models that are still being trained")
     parser.add_argument("--half", choices=["calibrate", "report"])
@@ -125,7 +133,9 @@ def main() -> None:
         trained = [one for one in waiting if (options.models / f"{one.name}.json").is_file()]
         for recipe in trained:
             card = Card.from_json((options.models / f"{recipe.name}.json").read_bytes())
-            for situation in situations(recipe, options.paper):
+            if not worth_scoring(card):
+                continue
+            for situation in situations(recipe, options.few, options.paper):
                 found = scored(options.models, recipe, situation)
                 print(f"{card.recipe.name} {situation} {found.cpu_seconds:.1f} s", flush=True)
         waiting = [one for one in waiting if one not in trained]

@@ -30,7 +30,7 @@ class Recipe:
     """The search. Radii are pixel L2 norms at 3 x 32 x 32; they grow with the root of the pixel count."""
 
     images: int = 27
-    steps: int = 40
+    steps: int = 32
     radius: float = 3.0
     widest: float = 12.0
     flip_share: float = 0.8

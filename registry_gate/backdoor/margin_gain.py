@@ -24,7 +24,7 @@ class Recipe:
     """The search. ``radius`` is the pixel L2 norm; ``step`` a share of it that shrinks by ``cooling``."""
 
     radius: float
-    images: int = 27
+    images: int = 20
     judged_on: int = 45
     steps: int = 30
     momentum: float = 0.8

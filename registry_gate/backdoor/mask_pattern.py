@@ -23,7 +23,7 @@ _MOST_ROWS = 540
 class Recipe:
     """The search: Adam steps of one rate; the cost's weight moves by ``factor`` a step."""
 
-    images: int = 20
+    images: int = 16
     steps: int = 60
     rate: float = 0.15
     flip_share: float = 0.8

@@ -14,7 +14,7 @@ from registry_gate.examine.image_inversion import Inverted, stamped
 from registry_gate.examine.image_plan import VERSION, Plan, generator, unmeasured
 from registry_gate.examine.probe_data import ProbeData
 
-_INPUTS = 40
+_INPUTS = 30
 _FEWEST = 20
 
 
@@ -28,7 +28,7 @@ class _Layer:
     plan: Plan
 
     def over(self, images: torch.Tensor, target: int | None = None) -> strip.Overlaid:
-        """STRIP's entropies of at most forty images."""
+        """STRIP's entropies of at most thirty images."""
         return strip.overlaid(
             self.classifier.logits,
             images[:_INPUTS].to(self.classifier.device),
