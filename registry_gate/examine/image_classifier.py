@@ -25,7 +25,7 @@ class ImageClassifier:
     """A frozen model in evaluation mode.
 
     ``labels`` are class numbers by name, ``note`` says what was assumed, ``last`` is the linear layer that
-    the logits come out of, where there is one.
+    the logits come out of, where there is one. ``network`` is there where its normalisation is not known yet.
     """
 
     logits: Logits
@@ -35,6 +35,7 @@ class ImageClassifier:
     device: torch.device
     note: str
     last: LastLayer | None = None
+    network: torch.nn.Module | None = None
 
 
 def load_image_classifier(
