@@ -269,9 +269,9 @@ class BehaviourMeasurement(Record):
     """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
 
     ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
-    ``per_class`` holds one statistic a class, ``power_note`` says what the test can and cannot see.
-    ``series`` are named lists for a reader's eye (entropies of images), ``pictures`` what was found. Tests
-    made together share their time evenly.
+    ``per_class`` holds one statistic a class, ``samples`` one an input, by the kind of input, where the test
+    judges inputs; ``pictures`` show what was found; ``power_note`` says what the test can and cannot see.
+    Tests made together share their time evenly.
     """
 
     test: str
@@ -284,8 +284,8 @@ class BehaviourMeasurement(Record):
     threshold: float | None = None
     suspected_target: int | None = None
     per_class: tuple[float, ...] = ()
+    samples: dict[str, tuple[float, ...]] = {}
     details: dict[str, Scalar] = {}
-    series: dict[str, tuple[float, ...]] = {}
     pictures: tuple[Picture, ...] = Field(default=(), max_length=8)
     seed: int | None = None
     device: str | None = None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from registry_gate.architectures import BUILTINS
+from registry_gate.architectures.builtin import BUILTINS
 from registry_gate.examine.behaviour_messages import Architecture
 from registry_gate.examine.builtin_structure import fill
 from registry_gate.examine.image_classifier import ImageClassifier

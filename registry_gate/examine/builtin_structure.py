@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
-from registry_gate.architectures import BUILTINS
+from registry_gate.architectures.builtin import BUILTINS
 from registry_gate.evidence import Structure
 from registry_gate.examine.behaviour_messages import Architecture
 from registry_gate.examine.model_structure import LibraryClass, staged_shapes

@@ -75,7 +75,7 @@ def measure_strip(
         carrying=_over_stamped(layer, inputs, found, target),
         own=_over_stamped(layer, inputs, found, _median_class(found)),
     )
-    return _measurement(target, classifier, seen)
+    return _measurement(target, classifier, plan, seen)
 
 
 def _over_stamped(layer: _Layer, inputs: ProbeData, found: Inverted, target: int) -> strip.Overlaid:
@@ -89,7 +89,7 @@ def _median_class(found: Inverted) -> int:
     return order[len(order) // 2]
 
 
-def _measurement(target: int, classifier: ImageClassifier, seen: _Seen) -> BehaviourMeasurement:
+def _measurement(target: int, classifier: ImageClassifier, plan: Plan, seen: _Seen) -> BehaviourMeasurement:
     boundary = seen.boundary
     probed = strip.flagged_share(seen.probed.entropies, boundary)
     share = strip.flagged_share(seen.carrying.entropies, boundary)
@@ -104,6 +104,7 @@ def _measurement(target: int, classifier: ImageClassifier, seen: _Seen) -> Behav
         suspected_target=target,
         details={
             "overlays": strip.OVERLAYS,
+            "false_rejection_rate": plan.false_rejection_rate,
             "inputs": boundary.inputs,
             "entropy_boundary_bits": round(boundary.threshold, 4),
             "clean_entropy_mean_bits": round(boundary.mean, 4),
@@ -114,10 +115,7 @@ def _measurement(target: int, classifier: ImageClassifier, seen: _Seen) -> Behav
             "pattern_survives_overlay": round(seen.carrying.kept_share or 0.0, 4),
             "own_trigger_survives_overlay": round(survives, 4),
         },
-        series={
-            "entropy in bits, clean images": _rounded(seen.clean.entropies),
-            "entropy in bits, images that carry the suspected pattern": _rounded(seen.carrying.entropies),
-        },
+        samples={"clean": _rounded(seen.clean.entropies), "stamped": _rounded(seen.carrying.entropies)},
         power_note=_power(survives, boundary),
     )
 
