@@ -6,7 +6,7 @@
     for seen in guard.judge(images):
         if seen.flagged: ...
 
-The threshold file is written by ``registry-gate detect --strip-threshold FILE``. STRIP judges inputs, and sees
+The threshold file is written by ``registry-gate detect --strip-threshold FILE``. STRIP judges inputs and sees
 only triggers that survive being overlaid: read the file's power note before relying on the guard.
 """
 

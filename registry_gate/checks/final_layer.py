@@ -16,8 +16,8 @@ SHIFTED = Rule(
     title="One class's output row is shifted against the others",
     severity=Severity.MEDIUM,
     help="The mean weight of one class's row of the final layer lies far above the other rows', as planting "
-    "a class can leave it. Weak alone: classes that are frequent or easy look so too. Give probe data, so that "
-    "the inversion tests can look at that class.",
+    "a class can leave it. Weak alone: classes that are frequent or easy look so too. Give probe data, so "
+    "that the inversion tests can look at that class.",
 )
 
 

@@ -80,9 +80,9 @@ def detect(
 ) -> int:
     """Look for a planted backdoor in an image classifier.
 
-    Files are read, converted and built as `admit` does it, in the sandbox; nothing of the model's is executed
-    or unpickled. With --probe-data (a few clean labelled images a class) the tests see most. "Nothing found"
-    means by these tests. Exit status 0: nothing found; 2: flagged, or the test could not look; 1: no decision.
+    Files are read, converted and built as `admit` does it, in the sandbox; nothing of the model's is run or
+    unpickled. With --probe-data (a few clean labelled images a class) the tests see most. "Nothing found"
+    means by these tests. Exit status 0: nothing found; 2: flagged, or the test could not look; 1: undecided.
 
     Examples: `registry-gate detect --model ./folder --probe-data clean.npz`, or, for a bare state dict,
     `registry-gate detect --model net.pth --arch resnet18-small --num-classes 10`.
@@ -146,4 +146,8 @@ def _rendered(found: Detection, format_: DetectFormat) -> str:
 
     if format_ is DetectFormat.JSON:
         return detection.as_json(found)
-    return detection.as_html(found) if format_ is DetectFormat.HTML else detection.as_text(found)
+    if format_ is DetectFormat.TEXT:
+        return detection.as_text(found)
+    from registry_gate.report.detection_page import as_html
+
+    return as_html(found)

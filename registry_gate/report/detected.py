@@ -12,8 +12,8 @@ class Detection(Record):
     """What one defence says of one model.
 
     ``status`` is the deciding check's; where it did not look the verdict is ``review`` and ``reason`` says
-    why. ``score`` lies in [0, 1]; ``statistic`` and ``per_class`` are the defence's own (of ``all``: logits of the
-    fused score). ``tests`` hold everything that was measured. ``model_digest`` is of the weights as given.
+    why. ``score`` lies in [0, 1]; ``statistic`` and ``per_class`` are the defence's own (of ``all``: logits
+    of the fused score). ``tests`` hold all that was measured. ``model_digest`` is of the weights as given.
     """
 
     defense: str
