@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -38,7 +39,8 @@ def load_builtin(
     side = architecture.image or known.side
     if known.fixed_side and side != known.side:
         raise ValueError(f"{architecture.name} reads {known.side} x {known.side} pixels only")
-    model = fill(root, weights, architecture).to(device).eval().requires_grad_(False)
+    filled: Any = fill(root, weights, architecture)  # the library's own annotations forget memory_format
+    model = filled.to(device, memory_format=torch.channels_last).eval().requires_grad_(False)
     grey = torch.full((2, 3, side, side), 0.5, device=device)
     try:
         with torch.no_grad():
@@ -56,7 +58,8 @@ def normalised(bare: ImageClassifier, name: str, because: str, model: torch.nn.M
     mean, std = (torch.tensor(values, device=bare.device).view(3, 1, 1) for values in NORMALISATIONS[name])
 
     def logits(images: torch.Tensor) -> torch.Tensor:
-        answer: torch.Tensor = model((images - mean) / std)
+        pixels = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+        answer: torch.Tensor = model(pixels)
         return answer
 
     grey = torch.full((1, *bare.shape), 0.5, device=bare.device)
