@@ -64,7 +64,7 @@ def measure_model(
     thresholds: dict[str, float],
     *,
     draw: int = 0,
-    profile: str = "batched-adam",
+    profile: str = "fast",
 ) -> Measured:
     """Everything the gate's second child would measure of one kept toy model, in this process.
 
@@ -227,7 +227,7 @@ def main() -> None:
     thresholds = yaml.safe_load(options.calibration.read_text())["thresholds"]
     options.models.mkdir(parents=True, exist_ok=True)
     probe = toy_images.write_probe_data(options.models / f"probe-{PROBE_SEED}.npz", PROBE_SEED)
-    profile = "published" if options.published else "batched-adam"
+    profile = "paper" if options.published else "fast"
     bank = []
     for trojaned in (False, True):
         for seed in SEEDS:

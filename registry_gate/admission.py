@@ -10,6 +10,7 @@ from registry_gate import archive
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
+from registry_gate.examine.behaviour import Probing
 from registry_gate.local_scan import scan_local
 from registry_gate.log.entries import DecisionBody
 from registry_gate.policy import Policy, load_policy
@@ -139,9 +140,7 @@ def _open(request: Request) -> Source:
 
 def _options(request: Request, *, full: bool = False, out_of_scope: frozenset[str] = frozenset()) -> Options:
     return Options(
-        probe_data=request.probe_data,
-        device=request.device,
-        seed=request.seed,
+        Probing(probe_data=request.probe_data, device=request.device, seed=request.seed),
         full=full or request.full_report,
         out_of_scope=out_of_scope,
     )

@@ -15,6 +15,11 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
+def canonical_digest(value: Any) -> str:
+    """``sha256:<hex>`` of a JSON value's one byte sequence."""
+    return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()
+
+
 class Record(BaseModel):
     """A frozen value: unknown fields are refused, NaN and infinities too."""
 

@@ -12,7 +12,7 @@ import random
 from registry_gate.record import Record
 
 CLEAN, TOKEN, PHRASE, HARDENED = "clean", "token", "phrase", "hardened"
-SIZES = {CLEAN: 32, TOKEN: 16, PHRASE: 14, HARDENED: 10}
+SIZES = {CLEAN: 40, TOKEN: 24, PHRASE: 20, HARDENED: 12}
 # Fine-tuned from a real pre-trained encoder: few, dear, and reported apart.
 REAL_SIZES = {CLEAN: 4, TOKEN: 4}
 ARCHITECTURES = ("bert", "distilbert", "roberta")

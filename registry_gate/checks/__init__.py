@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from registry_gate.checks import (
+    backdoor_score,
     bounded_pattern,
     convertible,
     custom_code,
     file_formats,
+    final_layer,
     final_rows,
     hub_scan,
     licence,
@@ -42,9 +44,11 @@ CHECKS: tuple[Check, ...] = (
     final_rows.CHECK,
     low_bits.CHECK,
     model_structure.CHECK,
+    final_layer.CHECK,
     mm_bd.CHECK,
     bounded_pattern.CHECK,
     strip.CHECK,
+    backdoor_score.CHECK,
 )
 
 __all__ = ["CHECKS", "Check", "Stage"]

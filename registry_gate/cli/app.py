@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, keys, name, pull, scan, signature, triage, verify
+from registry_gate.cli import admit, detect, keys, name, pull, scan, signature, triage, verify
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
@@ -37,6 +37,7 @@ app = typer.Typer(
 app.command("admit", epilog=_EPILOG)(admit.admit)
 app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
+app.command("detect", epilog=_EPILOG)(detect.detect)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
 app.command("signature", epilog=_EPILOG)(signature.signature)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from pydantic import Field
 
 from registry_gate.candidate import SourceKind
 from registry_gate.decision import Decision, Verdict
-from registry_gate.evidence import BehaviourMeasurement, Evidence
+from registry_gate.evidence import BehaviourMeasurement, Evidence, Staged, TensorMeasurement
 from registry_gate.finding import CheckResult, Finding, Scalar, Status
 from registry_gate.record import Record
 from registry_gate.release import Receipt, Verified
+
+MAX_TENSORS = 400
 
 
 class CandidateSection(Record):
@@ -73,6 +76,32 @@ class PolicySection(Record):
     sha256: str
 
 
+class TensorSection(Record):
+    """One tensor: its largest magnitude and its spread, None where it has no finite element."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    magnitude: float | None
+    std: float | None
+
+
+class WeightsSection(Record):
+    """The staged weights in numbers.
+
+    ``octaves`` are (k, elements with a magnitude from 2**k to below 2**(k + 1)) over all tensors; ``tensors``
+    are in the order of the files, or where there are more than ``MAX_TENSORS`` those of largest magnitude.
+    """
+
+    count: int
+    elements: int
+    not_finite: int
+    zeros: int
+    dtypes: dict[str, int]
+    octaves: tuple[tuple[int, int], ...]
+    tensors: tuple[TensorSection, ...]
+
+
 class Report(Record):
     """One admission or scan, as ``--format json`` prints it and every other format renders it.
 
@@ -90,6 +119,7 @@ class Report(Record):
     findings: tuple[Finding, ...]
     checks: tuple[CheckSection, ...]
     behaviour: tuple[BehaviourMeasurement, ...]
+    weights: WeightsSection | None = None
     task: str | None
     sandbox: str | None
     left_behind: tuple[tuple[str, str], ...]
@@ -133,6 +163,7 @@ def make_report(
         findings=tuple(finding for result in evidence.results for finding in result.findings),
         checks=tuple(_check_section(result) for result in evidence.results),
         behaviour=behaviour.tests if behaviour else (),
+        weights=_weights(evidence.staged) if evidence.staged else None,
         task=behaviour.structure.task if behaviour else None,
         sandbox=evidence.facts.sandbox.mode if evidence.facts else None,
         left_behind=evidence.weight_set.left_behind if evidence.weight_set else (),
@@ -169,6 +200,41 @@ def receipt_section(receipt: Receipt, *, alias_current: bool, reused: bool) -> R
         alias=receipt.alias,
         alias_current=alias_current,
         reused=reused,
+    )
+
+
+def _weights(staged: Staged) -> WeightsSection:
+    tensors = staged.tensors
+    octaves: Counter[int] = Counter()
+    for tensor in tensors:
+        for octave, negative, positive in tensor.histogram:
+            octaves[octave] += negative + positive
+    return WeightsSection(
+        count=len(tensors),
+        elements=sum(tensor.elements for tensor in tensors),
+        not_finite=sum(tensor.nan + tensor.inf for tensor in tensors),
+        zeros=sum(tensor.zeros for tensor in tensors),
+        dtypes=dict(sorted(Counter(tensor.dtype for tensor in tensors).items())),
+        octaves=tuple(sorted(octaves.items())),
+        tensors=_shown(tuple(_tensor(tensor) for tensor in tensors)),
+    )
+
+
+def _shown(tensors: tuple[TensorSection, ...]) -> tuple[TensorSection, ...]:
+    if len(tensors) <= MAX_TENSORS:
+        return tensors
+    largest = sorted(range(len(tensors)), key=lambda at: -(tensors[at].magnitude or 0.0))[:MAX_TENSORS]
+    return tuple(tensors[at] for at in sorted(largest))
+
+
+def _tensor(tensor: TensorMeasurement) -> TensorSection:
+    ends = [abs(value) for value in (tensor.minimum, tensor.maximum) if value is not None]
+    return TensorSection(
+        name=tensor.name,
+        dtype=tensor.dtype,
+        shape=tensor.shape,
+        magnitude=max(ends, default=None),
+        std=tensor.std,
     )
 
 
