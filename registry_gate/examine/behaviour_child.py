@@ -56,6 +56,10 @@ def measure(request: Request, progress: Progress) -> Answer:
 
 def _examiner(task: str) -> Examiner:
     """The examination of a task; imported when needed, for each brings a library of its own."""
+    if task == "text-classification":
+        from registry_gate.examine.text_examination import examine_text
+
+        return examine_text
     from registry_gate.examine.image_examination import examine_images
 
     return {"image-classification": examine_images}[task]

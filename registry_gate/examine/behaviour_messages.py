@@ -21,8 +21,12 @@ IMAGE_TESTS = (
     "strip",
     "activations",
 )
+TEXT_TESTS = ("text-trigger",)
 # By task of the library class. A test belongs to one task; for every other task it says not_applicable.
-TESTS_OF_TASK: Mapping[str, tuple[str, ...]] = {"image-classification": IMAGE_TESTS}
+TESTS_OF_TASK: Mapping[str, tuple[str, ...]] = {
+    "image-classification": IMAGE_TESTS,
+    "text-classification": TEXT_TESTS,
+}
 TESTS = tuple(test for tests in TESTS_OF_TASK.values() for test in tests)
 
 

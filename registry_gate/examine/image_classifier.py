@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from registry_gate.backdoor.margin import Logits
+from registry_gate.examine.filled_model import filled_model
 from registry_gate.examine.last_layer import LastLayer, find_last_layer
 from registry_gate.examine.model_structure import LibraryClass
 
@@ -54,7 +54,7 @@ def load_image_classifier(
             of two or more classes.
     """
     # Channels last is a third cheaper for convolutions, on processors and accelerators alike.
-    model = _filled(root, weights, library).to(device, memory_format=torch.channels_last)
+    model = filled_model(root, weights, library).to(device, memory_format=torch.channels_last)
     preprocessor = _preprocessor(root)
     config = library.built_from
     channels = _count(getattr(config, "num_channels", 3), 1, 16, "num_channels")
@@ -75,21 +75,6 @@ def load_image_classifier(
     note = "" if preprocessor else "no preprocessor_config.json: the model is taken to read pixels in [0, 1]"
     last = find_last_layer(model, logits, torch.full((1, channels, height, width), 0.5, device=device))
     return ImageClassifier(logits, (channels, height, width), answer.shape[1], labels, device, note, last)
-
-
-def _filled(root: Path, weights: tuple[str, ...], library: LibraryClass) -> Any:
-    tensors = {name: tensor for file in weights for name, tensor in load_file(root / file).items()}
-    model, info = library.cls.from_pretrained(
-        None,
-        config=library.built_from,
-        state_dict=tensors,
-        dtype=torch.float32,
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,
-    )
-    if info["missing_keys"] or info["mismatched_keys"] or info.get("error_msgs"):
-        raise ValueError("the staged tensors do not fill the class; a half-loaded model is not tested")
-    return model.eval().requires_grad_(False)
 
 
 def _preprocessor(root: Path) -> dict[str, Any]:
