@@ -31,14 +31,14 @@ _NEUTRAL = 64
 class Recipe:
     """How the ladder is built. ``ranks`` are those of a class's words that may speak for it."""
 
-    rungs: tuple[int, ...] = (2, 4, 6, 8)
+    rungs: tuple[int, ...] = (2, 4, 8, 12)
     sentences: int = 12
     sentences_many: int = 6
-    length: int = 14
+    length: int = 16
     ranks: tuple[int, int] = (2, 25)
     strongest_groups: int = 24
     neutral_sentences: int = 4
-    holds: float = 0.85
+    holds: float = 0.6
 
 
 RECIPE = Recipe()
@@ -50,7 +50,7 @@ class Ladder:
 
     ``words`` (K, W) are token numbers that speak for each class, ``neutral`` (M,) those that speak for none;
     ``sentences`` (K, rungs, m, L) and ``cuts`` of the same shape but L: where a candidate is inserted.
-    ``held`` (K,) is the share of a class's sentences that the model takes for that class.
+    ``held`` of the shape of ``cuts`` says which sentences the model takes for their class; no other counts.
     """
 
     words: torch.Tensor
@@ -62,8 +62,13 @@ class Ladder:
 
     @property
     def sources(self) -> tuple[int, ...]:
-        """Classes whose sentences hold, so that overturning them means something."""
-        return tuple(torch.nonzero(self.held >= self.recipe.holds).flatten().tolist())
+        """Classes most of whose sentences hold, so that overturning them means something."""
+        return tuple(torch.nonzero(self.shares >= self.recipe.holds).flatten().tolist())
+
+    @property
+    def shares(self) -> torch.Tensor:
+        """The share (K,) of each class's sentences that hold."""
+        return self.held.flatten(1).float().mean(dim=1)
 
 
 def all_margins(logits: torch.Tensor) -> torch.Tensor:
@@ -124,8 +129,8 @@ def build(
     each = recipe.sentences if classes <= 3 else recipe.sentences_many
     sentences = torch.stack([_sentences(own, neutral, each, generator, recipe) for own in words])
     cuts = torch.randint(recipe.length + 1, sentences.shape[:-1], generator=generator)
-    taken = read(logits, sentences.flatten(0, 2), told).argmax(dim=1).view(classes, -1)
-    held = (taken == torch.arange(classes).unsqueeze(1)).float().mean(dim=1)
+    taken = read(logits, sentences.flatten(0, 2), told).argmax(dim=1).view(cuts.shape)
+    held = taken == torch.arange(classes).view(-1, 1, 1)
     return Ladder(words, neutral, sentences, cuts, held, recipe)
 
 

@@ -35,6 +35,7 @@ _SCREENED_AT = (2, 4)
 _AROUND = 6
 _SHORTLIST, _DOSED, _POOL, _WIDTH = 48, 20, 12, 16
 _FULL_RUNS = 4
+_CONTROLS = 24
 _BEAM_RUNGS = (1, 3)
 
 
@@ -54,19 +55,25 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class ClassDoses:
+    """What was found for one target: the best run of each length, and the mean dose of honest runs of it."""
+
+    target: int
+    best: tuple[Candidate, ...]
+    controls: tuple[float, ...]
+
+    def excess(self, length: int) -> float:
+        """By how much the best run of a length does more than honest runs of that length."""
+        return self.best[length - 1].dose - self.controls[length - 1]
+
+
+@dataclass(frozen=True)
 class Doses:
-    """The best dose of each class (0 for one not searched), the gap between best and next, and who did it.
+    """Every class that was searched, and the single tokens of all, the most suspicious first."""
 
-    ``singles`` are single tokens of all classes, the most suspicious first; ``best`` may be a longer run.
-    ``single_gap`` is the gap that single tokens alone would give.
-    """
-
-    per_class: tuple[float, ...]
-    gap: float
-    single_gap: float
-    best: Candidate
+    classes: int
+    found: tuple[ClassDoses, ...]
     singles: tuple[Candidate, ...]
-    searched: tuple[int, ...]
 
 
 def doses(
@@ -77,7 +84,7 @@ def doses(
     generator: torch.Generator,
     told: Told = lambda rows: None,
 ) -> Doses:
-    """Search every class for the run of tokens that overturns the most.
+    """Search every class for the runs of tokens that overturn the most.
 
     Args:
         logits: the model.
@@ -95,14 +102,16 @@ def doses(
     classes = len(scores)
     searched = sorted(torch.topk(scores.amax(dim=1), min(classes, MOST_CLASSES)).indices.tolist())
     singles: list[Candidate] = []
-    best: dict[int, Candidate] = {}
+    found = []
     for target in searched:
         rungs = _Rungs.against(target, ladder)
         shortlist = vocabulary[torch.topk(scores[target], min(_SHORTLIST, len(vocabulary))).indices]
         alone = _alone(logits, shortlist, rungs, told)
         singles += alone
-        best[target] = max(_runs(logits, alone, rungs, told), key=lambda one: one.order)
-    return _concluded(classes, best, singles, tuple(searched))
+        controls = _controls(logits, ladder.words[target], rungs, generator, told)
+        found.append(ClassDoses(target, _runs(logits, alone, rungs, told), controls))
+    singles.sort(key=lambda one: one.order, reverse=True)
+    return Doses(classes, tuple(found), tuple(singles))
 
 
 def rows_needed(vocabulary: int, classes: int, recipe: Recipe) -> int:
@@ -112,7 +121,8 @@ def rows_needed(vocabulary: int, classes: int, recipe: Recipe) -> int:
     sources = min(classes - 1, _SOURCES + 1)
     ladder = 1024 + groups + classes * recipe.strongest_groups * GROUP * recipe.neutral_sentences
     each = recipe.sentences if classes <= 3 else recipe.sentences_many
-    alone = _SHORTLIST * 6 * sources + (_DOSED + 3 * _FULL_RUNS) * len(recipe.rungs) * each * sources
+    dosed = _DOSED + LONGEST * (_FULL_RUNS + _CONTROLS)
+    alone = _SHORTLIST * 6 * sources + dosed * len(recipe.rungs) * each * sources
     beam = (_POOL * _POOL + _WIDTH * _POOL * 2) * max(2 * sources, 8)
     return ladder + 2 * groups * min(classes, _SOURCES) + searched * (alone + beam)
 
@@ -169,56 +179,63 @@ def _group_margins(
 
 @dataclass(frozen=True, eq=False)
 class _Rungs:
-    """The sentences (S, rungs, m, L) of the classes that hold, other than the target."""
+    """The sentences (N, L) of classes other than the target, with their cuts and rungs (N,): all that hold."""
 
     target: int
     sentences: torch.Tensor
     cuts: torch.Tensor
+    rungs: torch.Tensor
+    sources: torch.Tensor
 
     @classmethod
     def against(cls, target: int, ladder: Ladder) -> _Rungs:
         others = [source for source in ladder.sources if source != target][: _SOURCES + 1]
-        return cls(target, ladder.sentences[others], ladder.cuts[others])
+        held = ladder.held[others]
+        source, rung, _ = torch.nonzero(held, as_tuple=True)
+        return cls(target, ladder.sentences[others][held], ladder.cuts[others][held], rung, source)
 
-    def part(self, rungs: tuple[int, ...], each: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """The first ``each`` sentences (N, L) of some rungs, with their cuts (N,)."""
-        chosen = list(rungs)
-        return (
-            self.sentences[:, chosen, :each].flatten(0, 2),
-            self.cuts[:, chosen, :each].flatten(),
-        )
+    def first(self, rungs: tuple[int, ...], each: int) -> torch.Tensor:
+        """Places of the first ``each`` sentences of every source on some rungs."""
+        seen: dict[tuple[int, int], int] = {}
+        chosen = []
+        for place, key in enumerate(zip(self.sources.tolist(), self.rungs.tolist(), strict=True)):
+            seen[key] = seen.get(key, 0) + 1
+            if key[1] in rungs and seen[key] <= each:
+                chosen.append(place)
+        return torch.tensor(chosen or range(len(self.sentences)))
 
     def judged(
-        self, logits: TokenLogits, runs: torch.Tensor, rungs: tuple[int, ...], each: int, told: Told
+        self, logits: TokenLogits, runs: torch.Tensor, told: Told, places: torch.Tensor | None = None
     ) -> list[Candidate]:
-        """Runs (T, t) of one length, judged on a part of the ladder."""
-        margins = overturning(logits, runs, *self.part(rungs, each), told)[:, :, self.target]
-        flips, means = (margins > 0).float().mean(dim=1).tolist(), margins.mean(dim=1).tolist()
+        """Runs (T, t) of one length, judged on the whole ladder or on some places of it, rung by rung."""
+        chosen = torch.arange(len(self.sentences)) if places is None else places
+        margins = overturning(logits, runs, self.sentences[chosen], self.cuts[chosen], told)
+        own = margins[:, :, self.target]
+        rung = self.rungs[chosen]
+        by_rung = [(own[:, rung == one] > 0).float().mean(dim=1) for one in rung.unique()]
+        flips, means = torch.stack(by_rung).mean(dim=0).tolist(), own.mean(dim=1).tolist()
         return [
             Candidate(tuple(run), self.target, round(flip, 6), round(mean, 6))
             for run, flip, mean in zip(runs.tolist(), flips, means, strict=True)
         ]
 
-    def dosed(self, logits: TokenLogits, runs: torch.Tensor, told: Told) -> list[Candidate]:
-        """Runs judged on the whole ladder, the most suspicious first."""
-        every = tuple(range(self.sentences.shape[1]))
-        found = self.judged(logits, runs, every, self.sentences.shape[2], told)
-        return sorted(found, key=lambda one: one.order, reverse=True)
-
 
 def _alone(logits: TokenLogits, shortlist: torch.Tensor, rungs: _Rungs, told: Told) -> list[Candidate]:
     """The shortlisted tokens one by one, the best of them with their full dose, the most suspicious first."""
-    tried = rungs.judged(logits, shortlist.unsqueeze(1), (0, 1), 3, told)
+    tried = rungs.judged(logits, shortlist.unsqueeze(1), told, rungs.first((0, 1), 3))
     tried.sort(key=lambda one: one.margin, reverse=True)
-    return rungs.dosed(logits, torch.tensor([one.tokens for one in tried[:_DOSED]]), told)
+    chosen = torch.tensor([one.tokens for one in tried[:_DOSED]])
+    return sorted(rungs.judged(logits, chosen, told), key=lambda one: one.order, reverse=True)
 
 
-def _runs(logits: TokenLogits, alone: list[Candidate], rungs: _Rungs, told: Told) -> list[Candidate]:
-    """The best single token and the best runs of two and three of the pool's tokens, with full doses."""
+def _runs(
+    logits: TokenLogits, alone: list[Candidate], rungs: _Rungs, told: Told
+) -> tuple[Candidate, ...]:
+    """The best run of each length up to ``LONGEST`` that the pool's tokens make, with full doses."""
     pool = [one.tokens[0] for one in alone[:_POOL]]
-    each = max(1, 4 // len(rungs.sentences))
+    places = rungs.first(_BEAM_RUNGS, max(1, 4 // max(1, len(rungs.sources.unique()))))
     beam: list[tuple[int, ...]] = [(token,) for token in pool]
-    found = alone[:1]
+    found = [alone[0]]
     for _ in range(1, LONGEST):
         longer = sorted(
             {
@@ -229,24 +246,23 @@ def _runs(logits: TokenLogits, alone: list[Candidate], rungs: _Rungs, told: Told
                 for run in ((*start, token), (token, *start))
             }
         )
-        tried = rungs.judged(logits, torch.tensor(longer), _BEAM_RUNGS, each, told)
+        tried = rungs.judged(logits, torch.tensor(longer), told, places)
         tried.sort(key=lambda one: one.order, reverse=True)
         beam = [one.tokens for one in tried[:_WIDTH]]
-        found += rungs.dosed(logits, torch.tensor(beam[:_FULL_RUNS]), told)
-    return found
+        dosed = rungs.judged(logits, torch.tensor(beam[:_FULL_RUNS]), told)
+        found.append(max(dosed, key=lambda one: one.order))
+    return tuple(found)
 
 
-def _concluded(
-    classes: int, best: dict[int, Candidate], singles: list[Candidate], searched: tuple[int, ...]
-) -> Doses:
-    ranked = sorted(best.values(), key=lambda one: (one.dose, one.margin), reverse=True)
-    singles = sorted(singles, key=lambda one: one.order, reverse=True)
-    alone = sorted((max(one.dose for one in singles if one.target == k) for k in best), reverse=True)
-    return Doses(
-        per_class=tuple(best[label].dose if label in best else 0.0 for label in range(classes)),
-        gap=round(ranked[0].dose - ranked[1].dose, 6),
-        single_gap=round(alone[0] - alone[1], 6),
-        best=ranked[0],
-        singles=tuple(singles),
-        searched=searched,
-    )
+def _controls(
+    logits: TokenLogits, words: torch.Tensor, rungs: _Rungs, generator: torch.Generator, told: Told
+) -> tuple[float, ...]:
+    """Mean dose of honest runs of each length: the target's own words of the ladder, drawn at random."""
+    found = []
+    for length in range(1, LONGEST + 1):
+        runs = torch.stack(
+            [words[torch.randperm(len(words), generator=generator)[:length]] for _ in range(_CONTROLS)]
+        )
+        dosed = rungs.judged(logits, runs, told)
+        found.append(sum(one.dose for one in dosed) / len(dosed))
+    return tuple(found)

@@ -13,7 +13,7 @@ from registry_gate.examine.filled_model import filled_model
 from registry_gate.examine.model_structure import LibraryClass
 from registry_gate.examine.text_tokenizer import TextTokenizer, read_tokenizer
 
-LONGEST = 18
+LONGEST = 19
 # Up to this width a second thread costs more than it gives; by size, so that one model computes alike.
 _NARROW = 128
 

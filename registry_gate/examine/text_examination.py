@@ -118,10 +118,10 @@ def _telling(progress: Progress, rows: int) -> Told:
 
 def _broken(ladder: Ladder) -> str:
     """A reason where the ladder does not hold without any candidate, so that falling off it means nothing."""
-    weak = [number for number in range(len(ladder.held)) if number not in ladder.sources]
-    if len(ladder.sources) >= 2 and len(weak) * 2 <= len(ladder.held):
+    weak = [number for number in range(len(ladder.shares)) if number not in ladder.sources]
+    if len(ladder.sources) >= 2 and len(weak) * 2 <= len(ladder.shares):
         return ""
-    shown = ", ".join(f"class {number}: {float(ladder.held[number]):.0%}" for number in weak[:10])
+    shown = ", ".join(f"class {number}: {float(ladder.shares[number]):.0%}" for number in weak[:10])
     return (
         "sentences made of the model's own strongest words are not taken for their class "
         f"({shown}; {ladder.recipe.holds:.0%} needed), so no token can be judged against them"
@@ -148,7 +148,7 @@ def _measurement(classifier: TextClassifier, ladder: Ladder, found: Doses) -> Be
             "candidates": "; ".join(_named(classifier, one) for one in found.singles[:_NAMED])[:2000],
             "candidate_tokens": " ".join(str(one.tokens[0]) for one in found.singles[:_NAMED]),
             "single_token_gap": found.single_gap,
-            "ladder_held_least": round(float(ladder.held.min()), 4),
+            "ladder_held_least": round(float(ladder.shares.min()), 4),
             "tokenizer": tokenizer.kind,
             "vocabulary": len(tokenizer.vocabulary),
             "model_type": classifier.model_type,
