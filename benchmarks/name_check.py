@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry_gate.candidate import check_model_id
-from registry_gate.cli.name import judge
+from registry_gate.cli.name_verdict import judge
 from registry_gate.decision import Verdict
 from registry_gate.errors import UsageError
 from registry_gate.policy import Policy, load_policy

@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from registry_gate.candidate import Sha256, SourceKind
 from registry_gate.record import Record
 
+BOM_FILE = "bom.cdx.json"
+"""The bill of materials, under ``model/``: written by the gate, never by a candidate."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 
@@ -72,7 +75,10 @@ class Terms(Record):
 
 
 class Release(Record):
-    """A signed directory: ``model/`` and ``attestations/``. ``signed_by`` is the key id."""
+    """A signed directory: ``model/`` and ``attestations/``.
+
+    ``signed_by`` is the key id, or identity and issuer.
+    """
 
     root: Path = Field(default=Path(), exclude=True)
     registered_name: str
@@ -81,7 +87,7 @@ class Release(Record):
     manifest_digest: Digest
     policy_digest: Digest
     evidence_digest: Digest
-    signed_by: Sha256
+    signed_by: str
     files: int
     size: int
 
@@ -101,7 +107,11 @@ class Receipt(Record):
 
 
 class Verified(Record):
-    """What a verified signature says; ``name`` is the registered name, ``id`` the exact source id."""
+    """What a verified signature says; ``name`` is the registered name, ``id`` the exact source id.
+
+    ``signed_by`` is the key id, or identity and issuer of a keyless signature, or name and root of a
+    certificate.
+    """
 
     name: str
     id: str
@@ -115,7 +125,7 @@ class Verified(Record):
     evidence_digest: Digest
     gate_version: str
     verifier: str
-    signed_by: Sha256
+    signed_by: str
     issued_at: AwareDatetime
     expires_at: AwareDatetime
     files: int

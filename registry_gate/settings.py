@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
+
+from pydantic import ValidationError
 
 from registry_gate.errors import UsageError
 from registry_gate.record import Record
@@ -14,8 +17,44 @@ ADMINISTRATOR_TRUST = Path("/etc/registry-gate/trust.json")
 DEFAULT_ALIAS = "approved"
 _SQLITE = "sqlite:///"
 _SERVERS = ("http", "https")
+_NO_PATHS = ("sign_with", "passphrase_fd", "timestamp_url")
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
+
+
+SignWith = Literal["key", "sigstore", "certificate"]
+
+
+class SigningSettings(Record):
+    """How Releases are signed and where that finds what it needs; secrets themselves are never in here.
+
+    ``sigstore_config`` None means the public instance. ``timestamp_url`` is an RFC 3161 authority that proves
+    when a certificate signed.
+    """
+
+    sign_with: SignWith = "key"
+    passphrase_file: Path | None = None
+    passphrase_fd: int | None = None
+    sigstore_config: Path | None = None
+    sigstore_token_file: Path | None = None
+    certificate: Path | None = None
+    certificate_chain: Path | None = None
+    certificate_key: Path | None = None
+    timestamp_url: str | None = None
+
+    @property
+    def online(self) -> bool:
+        """Whether signing talks to a service."""
+        asked = self.sign_with == "certificate" and self.timestamp_url is not None
+        return self.sign_with == "sigstore" or asked
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that signing with a certificate reads."""
+        if self.sign_with != "certificate":
+            return ()
+        named = (self.certificate, self.certificate_chain, self.certificate_key)
+        return tuple(path for path in named if path is not None)
 
 
 class Settings(Record):
@@ -29,6 +68,7 @@ class Settings(Record):
     registry_uri: str
     trust: Path
     administrator_trust: Path
+    signing: SigningSettings = SigningSettings()
 
     @property
     def keys(self) -> Path:
@@ -62,6 +102,7 @@ def load(
     home: Path | str | None = None,
     *,
     registry_uri: str | None = None,
+    sign_with: str | None = None,
     administrator_trust: Path = ADMINISTRATOR_TRUST,
 ) -> Settings:
     """Read the settings: arguments first, then ``REGISTRY_GATE_*``, then the defaults under the home folder.
@@ -69,10 +110,11 @@ def load(
     Args:
         home: folder of keys, log and embedded registry (``REGISTRY_GATE_HOME``, ``~/.registry-gate``).
         registry_uri: MLflow tracking URI (``REGISTRY_GATE_REGISTRY_URI``, an sqlite file under home).
+        sign_with: ``key``, ``sigstore`` or ``certificate`` (``REGISTRY_GATE_SIGN_WITH``, key).
         administrator_trust: for tests only; the real path is fixed.
 
     Raises:
-        UsageError: ``bad-registry-uri``, ``bad-home``.
+        UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-signing-settings``.
     """
     root = _absolute(home or os.environ.get("REGISTRY_GATE_HOME") or "~/.registry-gate")
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
@@ -82,7 +124,26 @@ def load(
         registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
         trust=_absolute(trust) if trust else root / "trust.json",
         administrator_trust=administrator_trust,
+        signing=_signing(sign_with),
     )
+
+
+def _signing(sign_with: str | None) -> SigningSettings:
+    """From ``REGISTRY_GATE_*``, each variable named after its field."""
+    found: dict[str, str] = {"sign_with": sign_with} if sign_with else {}
+    for name in SigningSettings.model_fields:
+        value = os.environ.get(f"REGISTRY_GATE_{name.upper()}")
+        if value and name not in found:
+            found[name] = str(_absolute(value)) if name not in _NO_PATHS else value
+    try:
+        return SigningSettings.model_validate(found, strict=False)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(
+            "bad-signing-settings",
+            f"REGISTRY_GATE_{str(first['loc'][0]).upper()}: {first['msg']}",
+            todo="see `registry-gate admit --help` and docs/signing.md",
+        ) from error
 
 
 def _absolute(path: Path | str) -> Path:

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.show import Format, check_output, colour_wanted, emit, progress_bars
-from registry_gate.report.document import Report
+from registry_gate.cli.show import ReportFormat, check_output, colour_wanted, emit, progress_bars
+
+if TYPE_CHECKING:
+    from registry_gate.report.document import Report
+
+
+class Signing(StrEnum):
+    """How the Release is signed."""
+
+    KEY = "key"
+    SIGSTORE = "sigstore"
+    CERTIFICATE = "certificate"
 
 
 class Device(StrEnum):
@@ -36,7 +46,12 @@ ProbeData = Annotated[
         exists=True, help="Clean labelled images for the behaviour tests: class folders or an .npz."
     ),
 ]
-OutputFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
+OutputFormat = Annotated[
+    ReportFormat,
+    typer.Option(
+        "--format", help="text or html for people, json for programs, sarif for code-scanning services."
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option(help="Write the report to this file instead of standard output.")
 ]
@@ -44,6 +59,14 @@ Token = Annotated[
     str | None,
     typer.Option(
         envvar="REGISTRY_GATE_HUB_TOKEN", help="Sent to the endpoint only; none is picked up by itself."
+    ),
+]
+SignWith = Annotated[
+    Signing | None,
+    typer.Option(
+        envvar="REGISTRY_GATE_SIGN_WITH",
+        help="key: the gate's own, of `keys init`. sigstore: the identity of this CI job, or of the token in "
+        "REGISTRY_GATE_SIGSTORE_TOKEN_FILE. certificate: REGISTRY_GATE_CERTIFICATE and _CERTIFICATE_KEY.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the behaviour tests; it is recorded.")]
@@ -64,7 +87,7 @@ def admit(
     device: Annotated[Device, typer.Option(help="Where the behaviour tests run.")] = Device.AUTO,
     probe_data: ProbeData = None,
     seed: Seed = 0,
-    format_: OutputFormat = Format.TEXT,
+    format_: OutputFormat = ReportFormat.TEXT,
     output: Output = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide, but sign and register nothing.")
@@ -73,6 +96,7 @@ def admit(
         bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
     ] = False,
     token: Token = None,
+    sign_with: SignWith = None,
 ) -> int:
     """Take a model from the hub to the registry, or refuse it.
 
@@ -92,7 +116,7 @@ def admit(
         request = Request(
             ref,
             policy=load_policy(policy),
-            settings=settings.load(registry_uri=registry_uri),
+            settings=settings.load(registry_uri=registry_uri, sign_with=sign_with),
             revision=revision,
             endpoint=endpoint,
             as_id=as_id,
@@ -107,13 +131,24 @@ def admit(
     return show(report, format_, output)
 
 
-def show(report: Report, format_: Format, output: Path | None) -> int:
-    """Print a report and return the exit status of its verdict."""
+def show(report: Report, format_: ReportFormat, output: Path | None) -> int:
+    """Print a report and return the exit status of its verdict, which no format changes."""
     from registry_gate.decision import Verdict
-    from registry_gate.report import json_report, text
 
-    rendered = (
-        json_report.render(report) if format_ is Format.JSON else text.render(report, colour=colour_wanted())
-    )
-    emit(rendered, output)
+    emit(_rendered(report, format_), output)
     return 0 if report.verdict is Verdict.ADMIT else 2
+
+
+def _rendered(report: Report, format_: ReportFormat) -> str:
+    from registry_gate.checks import RULES
+    from registry_gate.report import html, json_report, sarif, text
+
+    match format_:
+        case ReportFormat.TEXT:
+            return text.render(report, colour=colour_wanted())
+        case ReportFormat.JSON:
+            return json_report.render(report)
+        case ReportFormat.SARIF:
+            return sarif.render(report, RULES)
+        case ReportFormat.HTML:
+            return html.render(report, RULES)

@@ -18,20 +18,45 @@ Home = Annotated[
 
 
 @app.command("init")
-def init(home: Home = None) -> None:
-    """Make a signing key and a trust file that pins it and accepts the shipped policies.
+def init(
+    home: Home = None,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Encrypt the signing key with the passphrase in this file.")
+    ] = None,
+    passphrase_fd: Annotated[
+        int | None, typer.Option(min=0, help="The same, from a file descriptor that is open already.")
+    ] = None,
+    ask_passphrase: Annotated[
+        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
+    ] = False,
+    keyless: Annotated[
+        bool, typer.Option("--keyless", help="Make no signing key: this gate signs by identity.")
+    ] = False,
+) -> None:
+    """Make a signing key, a key for the log, and a trust file that pins them and the shipped policies.
 
-    Nothing is overwritten. Without an administrator's trust file you are your own administrator.
+    Nothing is overwritten. Without an administrator's trust file you are your own administrator. A passphrase
+    is never taken from the command line; `admit` reads it from REGISTRY_GATE_PASSPHRASE_FILE, from the
+    descriptor REGISTRY_GATE_PASSPHRASE_FD, from REGISTRY_GATE_PASSPHRASE, or asks for it at a terminal.
     """
     from registry_gate import settings
     from registry_gate.policy import SHIPPED, load_policy
-    from registry_gate.signing.keys import init_keys
+    from registry_gate.settings import SigningSettings
+    from registry_gate.signer.passphrase import choose_passphrase
+    from registry_gate.signing.keys import init_keyless, init_keys
 
     digests = tuple(load_policy(name).digest() for name in SHIPPED)
-    pair = init_keys(settings.load(home), digests)
+    loaded = settings.load(home)
+    if keyless:
+        trust = init_keyless(loaded, digests)
+        emit(f"verifier    {trust.verifier}\ntrust file  {loaded.trust} (accepts nobody yet)\n", None)
+        return
+    wanted = SigningSettings(passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
+    passphrase = choose_passphrase(wanted, ask=ask_passphrase)
+    pair = init_keys(loaded, digests, passphrase.encode() if passphrase is not None else None)
     emit(
         f"key id      {pair.key_id}\nverifier    {pair.verifier}\n"
-        f"private key {pair.private_key} (mode 0600)\n"
+        f"private key {pair.private_key} (mode 0600{', encrypted' if passphrase is not None else ''})\n"
         f"public key  {pair.public_key}\ntrust file  {pair.trust}\n",
         None,
     )
@@ -52,6 +77,9 @@ def show(home: Home = None) -> None:
     )
     lines.append(f"verifier    {trust.verifier}")
     lines += [f"key         {key.key_id}" for key in trust.keys]
+    lines += [f"identity    {who.identity} of {who.issuer}" for who in trust.identities]
+    lines += [f"certificate {who.name}" for who in trust.certificates]
+    lines += [f"log key     {key.key_id}" for key in trust.log_keys]
     lines += [f"policy      {digest}" for digest in trust.policies]
     emit("".join(f"{line}\n" for line in lines), None)
 
@@ -72,3 +100,56 @@ def trust_policy(
     loaded = load_policy(policy)
     trust.trust_policy(settings.load(home), loaded.digest())
     emit(f"accepted    {loaded.name} {loaded.digest()}\n", None)
+
+
+@app.command("trust-identity")
+def trust_identity(
+    identity: Annotated[str, typer.Argument(help="E-mail address or URI, compared to the letter.")],
+    issuer: Annotated[str, typer.Option(help="URL of the identity provider that vouches for it.")],
+    trust_config: Annotated[
+        Path | None,
+        typer.Option(help="ClientTrustConfig of a private Sigstore; the public instance if not given."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Accept keyless signatures of one identity, vouched for by one issuer.
+
+    Both are needed: anybody can have any name at an identity provider of their own. The trusted root is
+    copied into the trust file, so that verification needs no network.
+
+    Example: `registry-gate keys trust-identity
+    https://github.com/acme/gate/.github/workflows/admit.yml@refs/heads/main
+    --issuer https://token.actions.githubusercontent.com`.
+    """
+    from registry_gate import settings
+    from registry_gate.signing import trust
+    from registry_gate.signing.publisher import read_root
+
+    trust.trust_identity(settings.load(home), identity, issuer, read_root(trust_config))
+    emit(f"accepted    {identity} of {issuer}\n", None)
+
+
+@app.command("trust-certificate")
+def trust_certificate(
+    name: Annotated[str, typer.Argument(help="URI:..., email:..., DNS:..., or subject:... (RFC 4514).")],
+    roots: Annotated[Path, typer.Option(exists=True, help="The roots it must lead to (PEM).")],
+    timestamp_roots: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="Demand an RFC 3161 time stamp that leads to these roots (PEM)."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Accept signatures with one certificate name under your company's own roots.
+
+    Without a time stamp authority a signature is good while the certificate is; with one, for ever after.
+    """
+    from registry_gate import settings
+    from registry_gate.signing import trust
+    from registry_gate.signing.certificate_check import read_certificates
+
+    pem = roots.read_text(encoding="utf-8")
+    stamps = timestamp_roots.read_text(encoding="utf-8") if timestamp_roots else ""
+    for text in (pem, *([stamps] if stamps else [])):
+        read_certificates(text)
+    trust.trust_certificate(settings.load(home), name, pem, stamps)
+    emit(f"accepted    {name}\n", None)

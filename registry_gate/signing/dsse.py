@@ -12,12 +12,11 @@ import json
 from dataclasses import dataclass
 
 from registry_gate.record import canonical_json
+from registry_gate.signing.bundle import IN_TOTO, MEDIA_TYPE, pae
 from registry_gate.signing.keys import Signer
+from registry_gate.signing.proven import check_key_signature
 from registry_gate.signing.refusal import refusal, shown
-from registry_gate.signing.trust import Trust, TrustedKey, public_key
-
-IN_TOTO = "application/vnd.in-toto+json"
-_MEDIA_TYPE = "application/vnd.dev.sigstore.bundle.v0.3+json"
+from registry_gate.signing.trust import Trust, TrustedKey
 
 
 @dataclass(frozen=True)
@@ -26,12 +25,6 @@ class Opened:
 
     payload: bytes
     key: TrustedKey
-
-
-def pae(payload_type: str, payload: bytes) -> bytes:
-    """DSSE's pre-authentication encoding: what is signed."""
-    kind = payload_type.encode()
-    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
 def seal(payload: bytes, signer: Signer, payload_type: str = IN_TOTO) -> bytes:
@@ -51,28 +44,14 @@ def unseal(bundle: bytes, trust: Trust, payload_type: str = IN_TOTO) -> Opened:
     key = trust.key_for(hint)
     if key is None:
         raise refusal("untrusted-key", f"its key is not in the trust file (hint {shown(hint)})")
-    _check_signature(key, signature, pae(payload_type, payload))
+    check_key_signature(key, signature, pae(payload_type, payload))
     return Opened(payload=payload, key=key)
-
-
-def _check_signature(key: TrustedKey, signature: bytes, message: bytes) -> None:
-    from cryptography.exceptions import InvalidSignature
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    name = key.key_id[:16]
-    try:
-        public_key(key.public_key).verify(signature, message, ec.ECDSA(hashes.SHA256()))
-    except InvalidSignature as error:
-        raise refusal("bad-signature", f"the signature does not match what key {name} signed") from error
-    except ValueError as error:
-        raise refusal("untrusted-key", f"pinned key {name} cannot be used: {shown(str(error))}") from error
 
 
 def _encode(payload: bytes, payload_type: str, hint: str, signature: bytes) -> bytes:
     """The one form, in the key order of model-signing."""
     bundle = {
-        "mediaType": _MEDIA_TYPE,
+        "mediaType": MEDIA_TYPE,
         "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
         "dsseEnvelope": {
             "payload": base64.b64encode(payload).decode(),

@@ -1,10 +1,12 @@
-"""The local signing key: made once, readable by its owner only, behind one small interface."""
+"""The local keys: made once, readable by their owner only, behind one small interface.
+
+The signing key admits models; the log key signs the admission log and nothing else, so that writing a line
+never needs the key that matters. Given a passphrase the signing key is encrypted (PKCS#8, AES-256-CBC under
+PBKDF2-HMAC-SHA256 with the library's 2048 rounds, which is why short passphrases are refused).
+"""
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -12,10 +14,20 @@ from registry_gate.candidate import Sha256
 from registry_gate.errors import UsageError
 from registry_gate.record import Record
 from registry_gate.settings import Settings
+from registry_gate.signing.private_keys import (
+    bad_key,
+    check_private,
+    new_key,
+    private_pem,
+    read_private_key,
+    write_folder,
+    write_new,
+)
 from registry_gate.signing.trust import (
     Trust,
     TrustedKey,
     key_id,
+    load_trust,
     public_key,
     public_pem,
     save_trust,
@@ -26,6 +38,8 @@ if TYPE_CHECKING:
 
 _PRIVATE = "signing-key.pem"
 _PUBLIC = "signing-key.pub.pem"
+_LOG = "log-key.pem"
+_MIN_PASSPHRASE = 16
 
 
 class Signer(Protocol):
@@ -70,27 +84,28 @@ class KeySigner:
         return self._private_key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
-def init_keys(settings: Settings, policies: tuple[str, ...]) -> KeyPair:
-    """Make a signing key and the trust file that pins it; nothing is ever overwritten.
+def init_keys(settings: Settings, policies: tuple[str, ...], passphrase: bytes | None = None) -> KeyPair:
+    """Make the keys and the trust file that pins them; nothing is ever overwritten.
 
-    Killed between the two, the next call finishes: it writes the trust file for the key that is there.
+    Killed anywhere, the next call finishes: it makes the log key and writes the trust file for what is there.
 
     Args:
         settings: where keys and trust file go.
         policies: digests of the policies whose verdicts are accepted at first.
+        passphrase: encrypts the signing key at rest; None leaves it to file permissions.
 
     Raises:
-        UsageError: ``keys-exist``, ``trust-exists``.
+        UsageError: ``keys-exist``, ``trust-exists``, ``weak-passphrase``.
     """
-    private = settings.keys / _PRIVATE
-    if private.exists() and settings.trust.exists():
+    private, log = settings.keys / _PRIVATE, settings.keys / _LOG
+    if private.exists() and log.exists() and settings.trust.exists():
         raise UsageError(
             "keys-exist",
             f"there is a signing key in {settings.keys} already",
             why="a new key would make everything signed so far untrusted",
             todo="use it, or choose another home with --home",
         )
-    if settings.trust.exists():
+    if settings.trust.exists() and not private.exists():
         raise UsageError(
             "trust-exists",
             f"there is a trust file at {settings.trust} already, of another gate's key",
@@ -98,17 +113,52 @@ def init_keys(settings: Settings, policies: tuple[str, ...]) -> KeyPair:
             todo="move it away first, or choose another home with --home",
         )
     if not private.exists():
-        _make_key(settings.keys)
-    key = load_signer(settings).key
+        made = new_key()
+        pair = {
+            _PRIVATE: (private_pem(made, _checked(passphrase)), 0o600),
+            _PUBLIC: (public_pem(made.public_key()).encode(), 0o644),
+        }
+        write_folder(settings.keys, pair | _log_key())
+    elif not log.exists():
+        write_new(log, *_log_key()[_LOG])
+    key, log_key = public_half(settings), load_log_signer(settings).key
+    trust = load_trust(settings.trust) if settings.trust.exists() else None
+    if trust is None:
+        verifier = f"urn:registry-gate:gate:{key.key_id[:32]}"
+        trust = Trust(verifier=verifier, keys=(key,), policies=policies)
+    log_keys = tuple(dict.fromkeys((*trust.log_keys, log_key)))
+    save_trust(settings.trust, trust.model_copy(update={"log_keys": log_keys}))
+    return key_pair(settings, trust.verifier)
+
+
+def init_keyless(settings: Settings, policies: tuple[str, ...]) -> Trust:
+    """Make a gate that has no key to admit with: only the log's, and a trust file that accepts nobody yet.
+
+    Raises:
+        UsageError: ``keys-exist``, ``trust-exists``.
+    """
+    if settings.trust.exists():
+        raise UsageError(
+            "trust-exists",
+            f"there is a trust file at {settings.trust} already",
+            todo="add the identity to it with `registry-gate keys trust-identity`, or move it away first",
+        )
+    write_folder(settings.keys, _log_key())
+    key = load_log_signer(settings).key
     verifier = f"urn:registry-gate:gate:{key.key_id[:32]}"
-    save_trust(settings.trust, Trust(verifier=verifier, keys=(key,), policies=policies))
-    return key_pair(settings, verifier)
+    trust = Trust(verifier=verifier, keys=(), policies=policies, log_keys=(key,))
+    save_trust(settings.trust, trust)
+    return trust
+
+
+def _log_key() -> dict[str, tuple[bytes, int]]:
+    return {_LOG: (private_pem(new_key()), 0o600)}
 
 
 def key_pair(settings: Settings, verifier: str) -> KeyPair:
-    """Describe the key pair of these settings; raises what ``load_signer`` raises."""
+    """Describe the key pair of these settings; raises what ``public_half`` raises."""
     return KeyPair(
-        key_id=load_signer(settings).key.key_id,
+        key_id=public_half(settings).key_id,
         verifier=verifier,
         private_key=settings.keys / _PRIVATE,
         public_key=settings.keys / _PUBLIC,
@@ -116,72 +166,75 @@ def key_pair(settings: Settings, verifier: str) -> KeyPair:
     )
 
 
-def load_signer(settings: Settings) -> KeySigner:
-    """Read the signing key.
+def private_key_path(settings: Settings) -> Path:
+    """Where the signing key lies, or would."""
+    return settings.keys / _PRIVATE
+
+
+def public_half(settings: Settings) -> TrustedKey:
+    """The signing key's public half, from the file beside it: the private one stays where it is.
 
     Raises:
         UsageError: ``no-signing-key``, ``bad-signing-key``, or ``key-readable-by-others``.
     """
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
     path = settings.keys / _PRIVATE
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as file:
-            _check_private(path, os.fstat(file.fileno()))
-            key = serialization.load_pem_private_key(file.read(), None)
-        if not isinstance(key, ec.EllipticCurvePrivateKey):
-            raise ValueError("not an elliptic curve key")
+        check_private(path, path.lstat())
+        pem = (settings.keys / _PUBLIC).read_text(encoding="utf-8")
+        return TrustedKey(key_id=key_id(public_key(pem)), public_key=pem)
+    except FileNotFoundError as error:
+        raise _no_key(settings) from error
+    except (OSError, ValueError) as error:
+        raise bad_key(settings.keys / _PUBLIC, error) from error
+
+
+def load_signer(settings: Settings, passphrase: bytes | None = None) -> KeySigner:
+    """Read the signing key; only the signer's own process and tests do.
+
+    Raises:
+        UsageError: ``no-signing-key``, ``bad-signing-key``, ``key-readable-by-others``, ``passphrase-needed``
+            or ``wrong-passphrase``.
+    """
+    try:
+        key = read_private_key(settings.keys / _PRIVATE, passphrase)
         public_key(public_pem(key.public_key()))
     except FileNotFoundError as error:
-        raise UsageError(
-            "no-signing-key",
-            f"there is no signing key in {settings.keys}",
-            todo="run `registry-gate keys init` once",
-        ) from error
-    except (OSError, ValueError, TypeError) as error:
-        raise UsageError("bad-signing-key", f"{path} cannot be used: {str(error)[:200]}") from error
+        raise _no_key(settings) from error
+    except ValueError as error:
+        raise bad_key(settings.keys / _PRIVATE, error) from error
     return KeySigner(key)
 
 
-def _check_private(path: Path, status: os.stat_result) -> None:
-    if status.st_uid != os.geteuid() or status.st_mode & 0o077:
-        raise UsageError(
-            "key-readable-by-others",
-            f"{path} is open to other users (mode {status.st_mode & 0o777:04o}, owner {status.st_uid})",
-            why="whoever can read the key can admit any model",
-            todo=f"chmod 600 {path}, and consider the key known if others use this machine",
-        )
+def load_log_signer(settings: Settings) -> KeySigner:
+    """Read the log's key.
 
-
-def _make_key(folder: Path) -> None:
-    """Write both halves into a new folder, then give it its name: there is a whole key or none."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".keys-"))
-    _write_new(scratch / _PRIVATE, private, 0o600)
-    _write_new(scratch / _PUBLIC, public_pem(key.public_key()).encode(), 0o644)
+    Raises:
+        UsageError: ``no-log-key``, ``bad-signing-key`` or ``key-readable-by-others``.
+    """
     try:
-        scratch.rename(folder)
-    except OSError as error:
-        shutil.rmtree(scratch, ignore_errors=True)
+        return KeySigner(read_private_key(settings.keys / _LOG, None))
+    except FileNotFoundError as error:
         raise UsageError(
-            "keys-exist",
-            f"{folder} is there already but holds no signing key: {error.strerror}",
-            todo="move it away, or choose another home with --home",
+            "no-log-key",
+            f"there is no key for the admission log in {settings.keys}",
+            todo="run `registry-gate keys init` once more: it makes what is missing",
         ) from error
 
 
-def _write_new(path: Path, data: bytes, mode: int) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+def _no_key(settings: Settings) -> UsageError:
+    return UsageError(
+        "no-signing-key",
+        f"there is no signing key in {settings.keys}",
+        todo="run `registry-gate keys init` once",
+    )
+
+
+def _checked(passphrase: bytes | None) -> bytes | None:
+    if passphrase is not None and len(passphrase) < _MIN_PASSPHRASE:
+        raise UsageError(
+            "weak-passphrase",
+            f"the passphrase has {len(passphrase)} bytes, fewer than {_MIN_PASSPHRASE}",
+            why="whoever copies the file can try passphrases as fast as their machines go",
+            todo="take one from a password manager: 16 random characters, or six random words",
+        )
+    return passphrase

@@ -23,6 +23,22 @@ _MEANING: dict[str, tuple[str, str]] = {
         "anyone can sign with a key of their own",
         "if this signer is yours, add its public key to the trust file; otherwise do not load the model",
     ),
+    "untrusted-identity": (
+        "anyone can sign keylessly with an identity of their own; the issuer is half of who it is",
+        "if this signer is yours, add identity and issuer with `registry-gate keys trust-identity`",
+    ),
+    "untrusted-certificate": (
+        "a certificate counts only under the pinned roots, for signing, and by its exact name",
+        "if this signer is yours, add it with `registry-gate keys trust-certificate`",
+    ),
+    "certificate-expired": (
+        "nothing proves that the signature was made while the certificate was valid",
+        "sign with the renewed certificate, or pin a time stamp authority for the next ones",
+    ),
+    "no-timestamp": (
+        "the trust file wants the time of signing proven by a pinned authority",
+        "sign again with the authority's address in the settings",
+    ),
     "bad-statement": (
         "the set of signed statements is incomplete, repeated or not of this Release",
         "fetch the Release again; if it stays, admit the model again",
@@ -49,6 +65,10 @@ _MEANING: dict[str, tuple[str, str]] = {
         "a verdict from the future is forged or made by a wrong clock",
         "check this machine's clock and the gate's",
     ),
+    "wrong-time": (
+        "a verdict dated otherwise than it was sealed could outlive its own expiry",
+        "check the gate's clock, then admit the model again",
+    ),
     "unexpected-file": (
         "a file that nobody signed can change what the model does when loaded",
         "remove it, or fetch the Release again",
@@ -57,6 +77,10 @@ _MEANING: dict[str, tuple[str, str]] = {
     "bytes-differ": (
         "the file is not the one the gate examined",
         "treat the stored copy as tampered with; fetch it from another place or admit the model again",
+    ),
+    "manifest-differs": (
+        "a tag of the registry said it was the version asked for; its signed statements say it is another",
+        "check who can change tags in the registry, and the digest you asked for",
     ),
     "link": (
         "a link can be pointed elsewhere between the check and the use",

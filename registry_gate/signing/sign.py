@@ -1,36 +1,20 @@
-"""The signer: judges once more, then turns Staged into a Release and signs what it says about it."""
+"""From an admitting decision to a Release: ask the signer, check its answer, move the files."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from datetime import timedelta
 from pathlib import Path
 
-from registry_gate.candidate import registered_name
-from registry_gate.decision import Decision, Verdict, decide
-from registry_gate.errors import Refused, ToolError, UsageError
-from registry_gate.evidence import Evidence, Staged
-from registry_gate.finding import CheckResult, Status
+from registry_gate.decision import Decision
+from registry_gate.errors import ToolError, UsageError
+from registry_gate.evidence import Evidence
 from registry_gate.policy import Policy
-from registry_gate.record import Record
-from registry_gate.release import Manifest, Release, Source, Terms
-from registry_gate.signing import predicates as said
-from registry_gate.signing.dsse import seal
-from registry_gate.signing.keys import Signer
-from registry_gate.signing.manifest import manifest_of
-from registry_gate.signing.statements import (
-    MODEL_FOLDER,
-    MODEL_SIG,
-    STATEMENTS,
-    input_attestation,
-    model_signature,
-    payload,
-    subject,
-)
+from registry_gate.release import Release, Terms
+from registry_gate.signing.attestations import open_attestations
+from registry_gate.signing.draft import Draft, make_draft
+from registry_gate.signing.order import Order, ReleaseSigner, Signed, Standing
 from registry_gate.signing.trust import Trust
-
-_LEVEL = "REGISTRY_GATE_ADMITTED"
+from registry_gate.signing.verify_statements import VerifiedStatements
+from registry_gate.signing.write import write_attestations, write_release
 
 
 def sign_release(
@@ -39,192 +23,127 @@ def sign_release(
     policy: Policy,
     *,
     terms: Terms,
-    signer: Signer,
+    signer: ReleaseSigner,
     trust: Trust,
     destination: Path,
 ) -> Release:
-    """Make the Release directory and sign it; the staged files are moved into it.
+    """Have a Release signed, then make its directory; the staged files are moved into it.
+
+    The private key is the signer's alone. Killed before the last step, nothing is left that looks signed:
+    ``destination`` is made only when the whole answer is there and agrees.
 
     Args:
         evidence: the whole record, with its check results; ``evidence.staged.root`` holds the files.
         decision: must say admit, and be what ``decide`` says of this evidence again at ``terms.issued_at``.
-        policy: the policy of the decision; its digest must be in ``trust``.
+        policy: the policy of the decision; its digest must be in the signer's trust file.
         terms: sequence number and validity.
-        signer: the private key.
-        trust: names the verifier id to sign as and the policies to sign under.
+        signer: carries out the order, or refuses it.
+        trust: names the verifier id to sign as; what comes back must be proven by it.
         destination: the new directory; must not exist.
 
     Raises:
-        Refused: ``signer-refuses`` when anything above does not hold.
+        Refused: ``signer-refuses`` when the signer finds a reason not to.
         VerificationError: ``bad-manifest`` when a staged name may not stand in a Release.
         UsageError: ``release-exists``.
-        ToolError: ``release-not-written``.
+        ToolError: ``signer-answer``, ``release-not-written``, or what the signer raises.
     """
-    source, staged = _check(evidence, decision, policy, terms, trust, signer)
-    manifest = manifest_of(staged)
-    about = subject(evidence.registered_name, manifest.digest())
-    model_subject, model_predicate = model_signature(manifest)
-    signature = payload(model_subject, said.MODEL_SIGNATURE, model_predicate)
-    conversion = _conversion(source, evidence, staged, trust)
-    statements = _statements(about, manifest, conversion, evidence, decision)
-    grant = said.Grant(
-        registered_name=evidence.registered_name,
-        source=source,
-        terms=terms,
-        evidence_digest=decision.evidence_digest,
-    )
-    inputs = [(said.MODEL_SIGNATURE, signature), *statements]
-    verdict = _verdict(grant, decision, trust, evidence, inputs)
-    lines = [data for _, data in statements] + [payload(about, said.VERDICT, verdict)]
-    _write(staged, manifest, destination, seal(signature, signer), [seal(line, signer) for line in lines])
-    return Release(
-        root=destination,
-        registered_name=evidence.registered_name,
-        source=source,
-        terms=terms,
-        manifest_digest=manifest.digest(),
-        policy_digest=decision.policy_digest,
-        evidence_digest=decision.evidence_digest,
-        signed_by=signer.key.key_id,
-        files=len(manifest.files),
-        size=manifest.total_size,
-    )
+    if destination.exists():
+        raise UsageError("release-exists", f"{destination} is there already")
+    draft = make_draft(evidence, decision, terms, trust.verifier)
+    order = _order(evidence, decision, policy, terms, draft)
+    signed = _signed(order, draft, signer, trust)
+    write_release(evidence.staged.root if evidence.staged else Path(), draft, signed, destination)
+    return _released(order, draft, signed, destination)
 
 
-def _check(
+def sign_renewal(
+    evidence: Evidence,
+    decision: Decision,
+    policy: Policy,
+    *,
+    standing: VerifiedStatements,
+    terms: Terms,
+    signer: ReleaseSigner,
+    trust: Trust,
+    destination: Path,
+) -> Release:
+    """Have fresh statements signed over the files of an earlier Release.
+
+    Args:
+        evidence: the stored record, judged again; it must describe exactly the files that stand.
+        decision: as for :func:`sign_release`, of today.
+        policy: the policy of the decision.
+        standing: of the earlier Release; the signer verifies it again.
+        terms: a new sequence number and validity.
+        signer: as for :func:`sign_release`.
+        trust: as for :func:`sign_release`.
+        destination: holds the earlier Release's ``model``, verified, and nothing else.
+
+    Raises:
+        Refused: ``signer-refuses``.
+        ToolError: ``signer-answer``, ``release-not-written``, or what the signer raises.
+    """
+    draft = make_draft(evidence, decision, terms, trust.verifier, standing.bill_of_materials)
+    order = _order(evidence, decision, policy, terms, draft, _standing(standing))
+    signed = _signed(order, draft, signer, trust)
+    write_attestations(signed, destination)
+    return _released(order, draft, signed, destination)
+
+
+def _order(
     evidence: Evidence,
     decision: Decision,
     policy: Policy,
     terms: Terms,
-    trust: Trust,
-    signer: Signer,
-) -> tuple[Source, Staged]:
-    """Every reason not to sign; returns the source identity to sign and the files."""
-    again = decide(evidence, policy, terms.issued_at)
-    listing, staged = evidence.listing, evidence.staged
-    if decision.verdict is not Verdict.ADMIT:
-        raise _refuses(f"the decision is {decision.verdict.value}")
-    if again != decision.model_copy(update={"decided_at": terms.issued_at}):
-        raise _refuses("deciding again on this evidence under this policy gives another decision")
-    if listing is None or staged is None or not staged.files:
-        raise _refuses("the evidence names no commit or no staged files")
-    if evidence.out_of_scope or evidence.refusals:
-        raise _refuses("the evidence is of a partial or refused examination")
-    if evidence.registered_name != registered_name(evidence.candidate.id):
-        raise _refuses("the registered name is not that of the candidate")
-    if decision.policy_digest not in trust.policies:
-        raise _refuses(f"policy {policy.name!r} ({decision.policy_digest}) is not in the trust file")
-    if signer.key not in trust.keys:
-        raise _refuses("the signing key is not in the trust file")
-    validity = terms.expires_at - terms.issued_at
-    if not timedelta(0) < validity <= timedelta(days=policy.statement_days):
-        raise _refuses(f"the policy allows statements {policy.statement_days} days of validity")
-    candidate = evidence.candidate
-    source = Source(kind=candidate.kind, endpoint=candidate.endpoint, id=candidate.id, commit=listing.commit)
-    return source, staged
-
-
-def _refuses(detail: str) -> Refused:
-    return Refused(
-        "signer-refuses",
-        f"the signer will not sign: {detail}",
-        why="the key signs only what the policy, applied again, admits",
-        todo="look at the report; a policy of your own is accepted with `registry-gate keys trust-policy`",
+    draft: Draft,
+    renews: Standing | None = None,
+) -> Order:
+    return Order(
+        evidence=evidence,
+        decision=decision,
+        policy=policy,
+        terms=terms,
+        manifest_digest=draft.manifest.digest(),
+        renews=renews,
     )
 
 
-def _statements(
-    about: said.Resource,
-    manifest: Manifest,
-    conversion: said.Conversion,
-    evidence: Evidence,
-    decision: Decision,
-) -> list[tuple[str, bytes]]:
-    """Type and payload of every statement but the verdict."""
-    made: list[tuple[str, Record]] = [(said.MANIFEST, manifest)]
-    made += [(said.TEST_RESULT, _test_result(result, decision)) for result in evidence.results]
-    made.append((said.CONVERSION, conversion))
-    return [(kind, payload(about, kind, predicate)) for kind, predicate in made]
+def _standing(found: VerifiedStatements) -> Standing:
+    lines = found.statements.decode().removesuffix("\n").split("\n")
+    return Standing(model_sig=found.model_sig.decode(), statements=tuple(lines))
 
 
-def _test_result(result: CheckResult, decision: Decision) -> said.TestResult:
-    """PASSED if it looked and found nothing; WARNED otherwise, since what fails is not signed."""
-    clean = result.status is Status.NO_FINDINGS
-    found = tuple(dict.fromkeys(finding.rule for finding in result.findings))
-    return said.TestResult(
-        result="PASSED" if clean else "WARNED",
-        configuration=(_policy_resource(decision),),
-        passed_tests=(result.name,) if clean else (),
-        warned_tests=() if clean else found or (result.name,),
-        registry_gate_check=result,
+def _signed(order: Order, draft: Draft, signer: ReleaseSigner, trust: Trust) -> Signed:
+    signed = signer.carry_out(order)
+    _check_answer(signed, draft, order.terms, trust)
+    return signed
+
+
+def _released(order: Order, draft: Draft, signed: Signed, destination: Path) -> Release:
+    evidence, decision = order.evidence, order.decision
+    return Release(
+        root=destination,
+        registered_name=evidence.registered_name,
+        source=draft.source,
+        terms=order.terms,
+        manifest_digest=order.manifest_digest,
+        policy_digest=decision.policy_digest,
+        evidence_digest=decision.evidence_digest,
+        signed_by=str(signed.signatory),
+        files=len(draft.manifest.files),
+        size=draft.manifest.total_size,
     )
 
 
-def _policy_resource(decision: Decision) -> said.Resource:
-    return subject(decision.policy_name, decision.policy_digest)
-
-
-def _conversion(source: Source, evidence: Evidence, staged: Staged, trust: Trust) -> said.Conversion:
-    sources = dict(sorted((file.source, file.source_sha256) for file in staged.files))
-    files = tuple(
-        said.SourceFile(uri=source.uri, name=name, digest=said.DigestSet(sha256=digest))
-        for name, digest in sources.items()
-    )
-    return said.Conversion(
-        build_definition=said.BuildDefinition(
-            external_parameters=said.Parameters(source=source), resolved_dependencies=files
-        ),
-        run_details=said.RunDetails(
-            builder=said.Builder(id=trust.verifier, version={"registry-gate": evidence.gate_version}),
-            registry_gate_tensors=staged.tensors,
-        ),
-    )
-
-
-def _verdict(
-    grant: said.Grant,
-    decision: Decision,
-    trust: Trust,
-    evidence: Evidence,
-    inputs: list[tuple[str, bytes]],
-) -> said.Verdict:
-    return said.Verdict(
-        verifier=said.Verifier(id=trust.verifier, version={"registry-gate": evidence.gate_version}),
-        time_verified=decision.decided_at,
-        resource_uri=grant.source.uri,
-        policy=said.PolicyReference(
-            uri=f"urn:registry-gate:policy:{decision.policy_name}",
-            digest=said.DigestSet(sha256=decision.policy_digest.removeprefix("sha256:")),
-        ),
-        input_attestations=tuple(input_attestation(kind, data) for kind, data in inputs),
-        verification_result="PASSED",
-        verified_levels=(_LEVEL,),
-        registry_gate_grant=grant,
-    )
-
-
-def _write(
-    staged: Staged, manifest: Manifest, destination: Path, model_sig: bytes, lines: list[bytes]
-) -> None:
-    try:
-        destination.mkdir(mode=0o700, parents=True)
-        for file in manifest.files:
-            target = destination / MODEL_FOLDER / file.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(staged.root / file.name, target)
-        (destination / "attestations").mkdir()
-        _write_synced(destination / MODEL_SIG, model_sig)
-        _write_synced(destination / STATEMENTS, b"".join(line + b"\n" for line in lines))
-    except FileExistsError as error:
-        raise UsageError("release-exists", f"{destination} is there already") from error
-    except OSError as error:
+def _check_answer(signed: Signed, draft: Draft, terms: Terms, trust: Trust) -> None:
+    """The signer is trusted with the key, not with what ends up in the Release."""
+    lines = [line.encode() for line in signed.statements]
+    found = open_attestations(signed.model_sig.encode(), lines, trust, terms.issued_at)
+    said = (found.model_signature, found.statements, found.signatory)
+    if said != (draft.model_signature, draft.statements, signed.signatory):
         raise ToolError(
-            "release-not-written", f"{destination}: {error}", todo="make room, run again"
-        ) from error
-
-
-def _write_synced(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
+            "signer-answer",
+            "the signer signed something else than it was asked to",
+            why="a Release says what the gate found, to the byte",
+            todo="run again; if it stays, the signer and the gate are of different versions",
+        )

@@ -16,6 +16,7 @@ from registry_gate.errors import UsageError
 from registry_gate.record import Record
 from registry_gate.release import Digest
 from registry_gate.settings import Settings
+from registry_gate.signing.identities import TrustedCertificate, TrustedIdentity
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
@@ -36,16 +37,30 @@ class TrustedKey(Record):
 
 
 class Trust(Record):
-    """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``."""
+    """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``.
+
+    Signatures by ``identities`` are checked against ``sigstore_root`` (``public``, or a trusted root's JSON),
+    those by ``certificates`` against the roots each names. ``log_keys`` sign the admission log and nothing
+    else.
+    """
 
     version: Literal[1] = 1
     verifier: str = Field(min_length=1, max_length=300)
     keys: tuple[TrustedKey, ...]
     policies: tuple[Digest, ...]
+    identities: tuple[TrustedIdentity, ...] = ()
+    sigstore_root: str | None = Field(default=None, max_length=500_000)
+    certificates: tuple[TrustedCertificate, ...] = ()
+    log_keys: tuple[TrustedKey, ...] = ()
 
     def key_for(self, hint: str) -> TrustedKey | None:
         """The pinned key a bundle's hint names, or None."""
         return next((key for key in self.keys if key.hint == hint), None)
+
+    def for_log(self) -> Trust:
+        """The same trust for reading the admission log: the log's own keys count, and no other method."""
+        keys = tuple(dict.fromkeys((*self.keys, *self.log_keys)))
+        return self.model_copy(update={"keys": keys})
 
 
 @lru_cache(maxsize=64)
@@ -98,7 +113,7 @@ def load_trust(path: Path) -> Trust:
         if len(data) > _MAX_TRUST_BYTES:
             raise ValueError(f"it is larger than {_MAX_TRUST_BYTES} bytes")
         trust = Trust.from_json(data)
-        for key in trust.keys:
+        for key in (*trust.keys, *trust.log_keys):
             if key_id(public_key(key.public_key)) != key.key_id:
                 raise ValueError(f"key id {key.key_id} is not that of its key")
     except FileNotFoundError as error:
@@ -151,10 +166,16 @@ def narrowed(ceiling: Trust, wanted: Trust) -> Trust:
             why="a user's trust can only narrow the administrator's",
             todo="leave the argument out, or ask the administrator",
         )
+    same_root = ceiling.sigstore_root == wanted.sigstore_root
     return Trust(
         verifier=ceiling.verifier,
         keys=tuple(key for key in ceiling.keys if key in wanted.keys),
         policies=tuple(digest for digest in ceiling.policies if digest in wanted.policies),
+        # An identity means something under its root only: with another root nothing is common.
+        identities=tuple(who for who in ceiling.identities if who in wanted.identities and same_root),
+        sigstore_root=ceiling.sigstore_root if same_root else None,
+        certificates=tuple(who for who in ceiling.certificates if who in wanted.certificates),
+        log_keys=tuple(key for key in ceiling.log_keys if key in wanted.log_keys),
     )
 
 
@@ -181,15 +202,56 @@ def trust_policy(settings: Settings, digest: str) -> Trust:
     """
     trust = load_trust(settings.trust)
     try:
-        widened = Trust(
-            verifier=trust.verifier,
-            keys=trust.keys,
-            policies=tuple(dict.fromkeys((*trust.policies, digest))),
-        )
+        return _save_widened(settings, trust, policies=tuple(dict.fromkeys((*trust.policies, digest))))
     except ValidationError as error:
         raise UsageError("bad-policy-digest", f"{digest[:200]!r} is not sha256:<hex>") from error
+
+
+def trust_identity(settings: Settings, identity: str, issuer: str, root: str) -> Trust:
+    """Accept one keyless signer in the user's trust file; returns the new trust.
+
+    Raises:
+        UsageError: ``bad-identity``; ``other-sigstore-root`` where the file's identities have another root.
+    """
+    trust = load_trust(settings.trust)
+    if trust.identities and trust.sigstore_root != root:
+        raise UsageError(
+            "other-sigstore-root",
+            "the identities in the trust file belong to another Sigstore instance",
+            why="the same identity under another root is somebody else",
+            todo="use a trust file of its own for the other instance",
+        )
+    try:
+        added = TrustedIdentity(identity=identity, issuer=issuer)
+        who = tuple(dict.fromkeys((*trust.identities, added)))
+        return _save_widened(settings, trust, identities=who, sigstore_root=root)
+    except ValidationError as error:
+        raise _bad_signer("bad-identity", error) from error
+
+
+def trust_certificate(settings: Settings, name: str, roots: str, timestamp_roots: str = "") -> Trust:
+    """Accept one name under a company's roots in the user's trust file; returns the new trust.
+
+    Raises:
+        UsageError: ``bad-certificate-name``.
+    """
+    trust = load_trust(settings.trust)
+    try:
+        added = TrustedCertificate(name=name, roots=roots, timestamp_roots=timestamp_roots)
+        return _save_widened(settings, trust, certificates=tuple(dict.fromkeys((*trust.certificates, added))))
+    except ValidationError as error:
+        raise _bad_signer("bad-certificate-name", error) from error
+
+
+def _save_widened(settings: Settings, trust: Trust, **update: object) -> Trust:
+    widened = Trust.from_json(trust.model_copy(update=update).canonical())
     save_trust(settings.trust, widened)
     return widened
+
+
+def _bad_signer(code: str, error: ValidationError) -> UsageError:
+    first = error.errors()[0]
+    return UsageError(code, f"{first['loc'][-1]}: {first['msg'][:200]}", todo="see docs/signing.md")
 
 
 def _chosen(settings: Settings, explicit: Trust | Path | str | None) -> Trust:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
-from registry_gate.release import Manifest, Terms, Verified
+from registry_gate.record import readable_json
+from registry_gate.release import BOM_FILE, Manifest, Terms, Verified
 from registry_gate.signing import predicates as said
-from registry_gate.signing.dsse import Opened, unseal
+from registry_gate.signing.attestations import Attestations, open_attestations
+from registry_gate.signing.identities import Signatory
 from registry_gate.signing.manifest import check_manifest
 from registry_gate.signing.refusal import refusal, shown
+from registry_gate.signing.sigstore_check import Window
 from registry_gate.signing.statements import (
     Statement,
     input_attestation,
@@ -22,7 +26,8 @@ from registry_gate.signing.trust import Trust
 
 _MAX_STATEMENTS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)
-_ONCE = (said.MANIFEST, said.CONVERSION, said.VERDICT)
+_LONGEST_ADMISSION = timedelta(days=1)  # a verdict is dated when its admission begins, and sealed at its end
+_ONCE = (said.MANIFEST, said.CONVERSION, said.BILL_OF_MATERIALS, said.VERDICT)
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class VerifiedStatements:
     manifest: Manifest
     statements: bytes
     model_sig: bytes
+    bill_of_materials: bytes
 
 
 def verify_statements(
@@ -62,29 +68,28 @@ def verify_statements(
     lines = statements.split(b"\n")
     if lines.pop() != b"" or len(lines) > _MAX_STATEMENTS:
         raise refusal("bad-bundle", "statements.jsonl does not end with its last line or has too many")
-    signature = unseal(model_sig, trust)
-    opened = [unseal(line, trust) for line in lines]
-    if len({item.key.key_id for item in (signature, *opened)}) != 1:
-        raise refusal("bad-statement", "the statements were signed with different keys")
-    verdict, manifest = _consistent(signature, opened)
+    now = now or datetime.now(UTC)
+    found = open_attestations(model_sig, lines, trust, now)
+    verdict, manifest, bill = _consistent(found)
     _check_verdict(verdict, trust)
     _check_expected(verdict.registry_gate_grant, expect_name, expect_id)
-    _check_validity(verdict.registry_gate_grant.terms, now or datetime.now(UTC))
+    _check_validity(verdict.registry_gate_grant.terms, now)
+    _check_window(verdict.registry_gate_grant.terms, found.window)
     check_manifest(manifest)
-    _check_model_signature(signature, manifest)
-    verified = _verified(verdict, manifest, signature.key.key_id)
-    return VerifiedStatements(verified, manifest, statements, model_sig)
+    _check_model_signature(found.model_signature, manifest)
+    verified = _verified(verdict, manifest, found.signatory)
+    return VerifiedStatements(verified, manifest, statements, model_sig, bill)
 
 
-def _consistent(signature: Opened, opened: list[Opened]) -> tuple[said.Verdict, Manifest]:
+def _consistent(found: Attestations) -> tuple[said.Verdict, Manifest, bytes]:
     """One of each, one subject, every payload named by the verdict, in its order, and none besides."""
-    parsed = [parse(item.payload) for item in opened]
+    parsed = [parse(data) for data in found.statements]
     kinds = [statement.predicate_type for statement in parsed]
     if any(kinds.count(kind) != 1 for kind in _ONCE) or set(kinds) - {*_ONCE, said.TEST_RESULT}:
         raise refusal("bad-statement", f"these statements do not make a Release: {shown(sorted(set(kinds)))}")
     verdict = predicate_of(parsed[kinds.index(said.VERDICT)], said.Verdict)
     manifest = predicate_of(parsed[kinds.index(said.MANIFEST)], Manifest)
-    payloads = [signature.payload, *(item.payload for item in opened[:-1])]
+    payloads = [found.model_signature, *found.statements[:-1]]
     named = [
         input_attestation(kind, data)
         for kind, data in zip([said.MODEL_SIGNATURE, *kinds[:-1]], payloads, strict=True)
@@ -95,7 +100,7 @@ def _consistent(signature: Opened, opened: list[Opened]) -> tuple[said.Verdict, 
         raise refusal("bad-statement", "the statements are not those that the verdict was given on")
     _check_subjects(parsed, verdict, manifest)
     _check_predicates(parsed, verdict)
-    return verdict, manifest
+    return verdict, manifest, _bill_of_materials(parsed[kinds.index(said.BILL_OF_MATERIALS)], manifest)
 
 
 def _check_subjects(parsed: list[Statement], verdict: said.Verdict, manifest: Manifest) -> None:
@@ -115,6 +120,15 @@ def _check_predicates(parsed: list[Statement], verdict: said.Verdict) -> None:
             conversion = predicate_of(statement, said.Conversion)
             if conversion.build_definition.external_parameters.source != verdict.registry_gate_grant.source:
                 raise refusal("bad-statement", "the conversion is of another source than the verdict")
+
+
+def _bill_of_materials(statement: Statement, manifest: Manifest) -> bytes:
+    """The bytes of the document, which must be the one that lies in ``model/``."""
+    data = readable_json(statement.predicate)
+    file = next((file for file in manifest.files if file.name == BOM_FILE), None)
+    if file is None or (file.size, file.sha256) != (len(data), sha256(data).hexdigest()):
+        raise refusal("bad-statement", f"the bill of materials stated is not the {BOM_FILE} of the manifest")
+    return data
 
 
 def _check_verdict(verdict: said.Verdict, trust: Trust) -> None:
@@ -142,14 +156,23 @@ def _check_validity(terms: Terms, now: datetime) -> None:
         raise refusal("expired", f"the verdict expired at {terms.expires_at.isoformat()}")
 
 
-def _check_model_signature(signature: Opened, manifest: Manifest) -> None:
+def _check_window(terms: Terms, window: Window | None) -> None:
+    """What proves the time of sealing must agree with the time the verdict claims."""
+    if window is None:
+        return
+    first, last = window
+    if not first - _LONGEST_ADMISSION <= terms.issued_at <= last + _CLOCK_SKEW:
+        raise refusal("wrong-time", f"dated {terms.issued_at.isoformat()}, sealed {first} to {last}")
+
+
+def _check_model_signature(signature: bytes, manifest: Manifest) -> None:
     """``model.sig`` must say exactly what Model Signing says of the manifest's files."""
     about, predicate = model_signature(manifest)
-    if payload(about, said.MODEL_SIGNATURE, predicate) != signature.payload:
+    if payload(about, said.MODEL_SIGNATURE, predicate) != signature:
         raise refusal("bad-manifest", "model.sig and the manifest list different files")
 
 
-def _verified(verdict: said.Verdict, manifest: Manifest, signed_by: str) -> Verified:
+def _verified(verdict: said.Verdict, manifest: Manifest, signatory: Signatory) -> Verified:
     grant = verdict.registry_gate_grant
     return Verified(
         name=grant.registered_name,
@@ -164,7 +187,7 @@ def _verified(verdict: said.Verdict, manifest: Manifest, signed_by: str) -> Veri
         evidence_digest=grant.evidence_digest,
         gate_version=verdict.verifier.version.get("registry-gate", ""),
         verifier=verdict.verifier.id,
-        signed_by=signed_by,
+        signed_by=str(signatory),
         issued_at=grant.terms.issued_at,
         expires_at=grant.terms.expires_at,
         files=len(manifest.files),

@@ -28,7 +28,9 @@ from registry_gate.policy import (
 from registry_gate.registry import RegisteredVersion, Registry, local_path
 from registry_gate.release import Release, Terms
 from registry_gate.settings import Settings
+from registry_gate.signing.authority import Authority
 from registry_gate.signing.keys import KeySigner, init_keys, load_signer
+from registry_gate.signing.seal import KeySealer
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, load_trust
 
@@ -50,6 +52,11 @@ class SampleGate:
     signer: KeySigner
     trust: Trust
     policy: Policy
+
+    @property
+    def authority(self) -> Authority:
+        """The signer's own judgement and key in this process, where a process a Release would be slow."""
+        return Authority(KeySealer(self.signer), self.trust)
 
     def evidence(self, work: Path, model_id: str, files: dict[str, bytes], commit: str) -> Evidence:
         """Stage the files under ``work`` and make the evidence of an examination that found nothing."""
@@ -88,7 +95,7 @@ class SampleGate:
             decide(evidence, self.policy, issued),
             self.policy,
             terms=Terms(sequence=sequence, issued_at=issued, expires_at=issued + timedelta(days=days)),
-            signer=self.signer,
+            signer=self.authority,
             trust=self.trust,
             destination=folder / "release",
         )

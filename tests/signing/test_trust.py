@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from registry_gate.errors import UsageError
+from registry_gate.signing.identities import TrustedCertificate, TrustedIdentity
 from registry_gate.signing.trust import (
     Trust,
+    TrustedKey,
     effective_trust,
     load_trust,
     narrowed,
@@ -130,3 +132,36 @@ def test_a_broken_trust_file_is_refused(fresh: SampleGate, gate: SampleGate, tmp
         with pytest.raises(UsageError) as caught:
             load_trust(path)
         assert caught.value.code == "bad-trust", content[:80]
+
+
+def test_signers_of_every_kind_are_only_narrowed() -> None:
+    """A user's file can leave out, and can neither add nor bend, what the administrator accepts."""
+    mine = TrustedIdentity(identity="gate@acme.example", issuer="https://idp.example")
+    more = TrustedIdentity(identity="gate@acme.example", issuer="https://other.example")
+    stamped = TrustedCertificate(name="URI:urn:a", roots="pem", timestamp_roots="tsa")
+    bare = TrustedCertificate(name="URI:urn:a", roots="pem")
+    log = TrustedKey(key_id="0" * 64, public_key="x")
+    ceiling = Trust(
+        verifier="v",
+        keys=(),
+        policies=(),
+        identities=(mine,),
+        sigstore_root="{}",
+        certificates=(stamped,),
+        log_keys=(log,),
+    )
+    assert narrowed(ceiling, ceiling) == ceiling
+    wider = ceiling.model_copy(
+        update={"identities": (mine, more), "certificates": (bare, stamped), "log_keys": (log, log)}
+    )
+    assert narrowed(ceiling, wider) == ceiling
+    other = narrowed(ceiling, wider.model_copy(update={"sigstore_root": "public", "certificates": (bare,)}))
+    assert (other.identities, other.sigstore_root, other.certificates) == ((), None, ())
+    assert narrowed(ceiling, wider.model_copy(update={"log_keys": ()})).log_keys == ()
+
+
+def test_a_trust_file_of_before_identities_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "trust.json"
+    path.write_text('{"version": 1, "verifier": "v", "keys": [], "policies": []}')
+    trust = load_trust(path)
+    assert (trust.identities, trust.sigstore_root, trust.certificates, trust.log_keys) == ((), None, (), ())

@@ -1,4 +1,4 @@
-"""Guards that run beside a served model. So far one: STRIP, with the threshold that was fixed at admission.
+"""STRIP beside a served model, with the threshold that was fixed at admission.
 
     from registry_gate.runtime import StripGuard
 
