@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from benchmarks import (
-    behaviour,
     cold_start,
     conversion,
     drift,
@@ -16,11 +15,12 @@ from benchmarks import (
     stages,
     triage,
 )
+from benchmarks.bank import __main__ as bank
 
 _ALL = {
     "names": name_check.main,
     "scanners": scanners.main,
-    "behaviour": behaviour.main,
+    "behaviour": bank.main,
     "stages": stages.main,
     "conversion": conversion.main,
     "raw-pickle": raw_pickle.main,

@@ -44,6 +44,12 @@ SAMPLES_REQUIRED = ("bounded-pattern", "margin-gain", "mask-pattern")
 BARE = ("mm-bd", "impression-pattern", "impression-gain")
 BARE_REQUIRED = ("impression-pattern", "impression-gain")
 SAMPLES_CAP, BARE_CAP, PENALTY = 8.0, 4.0, 0.1
+_CLASSES = {
+    "resnet-basic": "ResNetForImageClassification",
+    "resnet-bottleneck": "ResNetForImageClassification",
+    "vit": "ViTForImageClassification",
+    "convnext": "ConvNextForImageClassification",
+}
 REJECT, GREY = 0.03, 0.08
 
 
@@ -63,13 +69,14 @@ def fitted(clean: Sequence[Model], trojaned: Sequence[Model], dated: str = "") -
 
 
 def baselines(clean: Sequence[Model]) -> dict[str, Baseline]:
-    """Clean entropies by architecture, as shares of log2 K."""
+    """Clean entropies by library class, as shares of log2 K."""
     found = {}
-    for architecture in sorted({one.recipe.architecture for one in clean}):
+    for architecture in sorted(set(_CLASSES.values())):
         shares = [
             float(str(one.tests["full"]["strip"].details["clean_entropy_share_of_log2_classes"]))
             for one in clean
-            if one.recipe.architecture == architecture and one.tests["full"]["strip"].status == "measured"
+            if _CLASSES[one.recipe.architecture] == architecture
+            and one.tests["full"]["strip"].status == "measured"
         ]
         if len(shares) > 1:
             found[architecture] = Baseline(
