@@ -4,30 +4,54 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks import behaviour, cold_start, conversion, name_check, scanners, stages, triage
+from benchmarks import (
+    cold_start,
+    conversion,
+    drift,
+    loading,
+    name_check,
+    raw_pickle,
+    scanners,
+    stages,
+    triage,
+)
+from benchmarks.bank import __main__ as bank
 
 _ALL = {
     "names": name_check.main,
     "scanners": scanners.main,
-    "behaviour": behaviour.main,
+    "behaviour": bank.main,
     "stages": stages.main,
     "conversion": conversion.main,
+    "raw-pickle": raw_pickle.main,
+    "loading": loading.main,
     "triage": triage.main,
+    "drift": drift.main,
     "cold": cold_start.main,
 }
+_TOGETHER = {"bytes": ("scanners", "raw-pickle", "conversion", "triage", "drift")}
+"""``python -m benchmarks bytes``: every bar of what reads, converts and measures bytes, with its peers."""
 
 
 def main() -> int:
-    chosen = sys.argv[1:] or list(_ALL)
+    asked = sys.argv[1:] or list(_ALL)
+    chosen = [name for item in asked for name in _TOGETHER.get(item, (item,))]
     unknown = [name for name in chosen if name not in _ALL]
     if unknown:
-        sys.stderr.write(f"unknown benchmark {', '.join(unknown)}; there are {', '.join(_ALL)}\n")
+        sys.stderr.write(
+            f"unknown benchmark {', '.join(unknown)}; there are {', '.join([*_ALL, *_TOGETHER])}\n"
+        )
         return 1
+    failed = []
     for name in chosen:
         print(f"\n== {name} ==", flush=True)
         sys.argv[1:] = []
-        _ALL[name]()
-    return 0
+        try:
+            _ALL[name]()
+        except Exception as error:  # one benchmark that cannot run must not keep the others' figures back
+            print(f"{name}: not measured: {type(error).__name__}: {error}")
+            failed.append(name)
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

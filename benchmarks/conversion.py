@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import shutil
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     import torch
 
 _SIZE_MB = 32
+_SERIAL = "floor: one-thread sha256 of the source"
+_FLOOR = "floor: three sha256 at once, no write"
 
 
 def main() -> None:
@@ -46,6 +50,8 @@ def main() -> None:
             "  of which stage": gate.stage_only,
             "gate, and verify what was signed": gate.admit_and_verify,
             "public tools": lambda: _peers(source, folder),
+            _SERIAL: lambda: _digest(source),
+            _FLOOR: lambda: _at_once(source),
         }
         gate.admit()  # warm: imports, compiled loops, page cache
         found: dict[str, list[Spent]] = {what: [] for what in contestants}
@@ -64,7 +70,7 @@ def _report(found: dict[str, list[Spent]]) -> None:
         pairs = [item.wall / base.wall for item, base in zip(spent, found[first], strict=True)]
         cpu = statistics.median(item.cpu for item in spent)
         ratio = statistics.median(pairs)
-        print(f"{what:36} {walls[what]:7.2f} s wall {cpu:7.2f} s CPU   {ratio:5.2f} x the copy")
+        print(f"{what:42} {walls[what]:7.2f} s wall {cpu:7.2f} s CPU   {ratio:5.2f} x the copy")
     gate, peers = "gate: read, verify, stage, sign", "public tools"
     ratio = statistics.median(
         peer.wall / own.wall for peer, own in zip(found[peers], found[gate], strict=True)
@@ -73,6 +79,17 @@ def _report(found: dict[str, list[Spent]]) -> None:
     print(f"bar: at most 1.5 x the copy (goal 1.0): {own:.2f} {'met' if own <= 1.5 else 'MISSED'}")
     verdict = "met" if ratio >= 4 else "MISSED"
     print(f"bar: at least 4 x faster than the public tools (goal 8): {ratio:.1f} {verdict}")
+    for floor_, what in (
+        (_SERIAL, "with any number of cores: the source's sha256 is one chain"),
+        (_FLOOR, "here: source, staged file and tensors must be hashed, even if nothing else were done"),
+    ):
+        most = statistics.median(
+            peer.wall / own.wall for peer, own in zip(found[peers], found[floor_], strict=True)
+        )
+        least = statistics.median(
+            own.wall / base.wall for base, own in zip(found[first], found[floor_], strict=True)
+        )
+        print(f"  {what}: at best {most:.1f} x faster than the tools, {least:.2f} x the copy")
 
 
 class Gate:
@@ -154,6 +171,21 @@ def floor(source: Path, target: Path) -> None:
             writing.write(chunk)
 
 
+def _digest(path: Path) -> None:
+    """What verifying the source's digest takes at least: one chain of sha256."""
+    digest, buffer = hashlib.sha256(), bytearray(1 << 20)
+    with path.open("rb", buffering=0) as file:
+        while size := file.readinto(buffer):
+            digest.update(memoryview(buffer)[:size])
+
+
+def _at_once(source: Path) -> None:
+    """The digests that are asked for (of the source, the staged file, the tensors), and nothing else."""
+    with ThreadPoolExecutor(3) as pool:
+        for future in [pool.submit(_digest, source) for _ in range(3)]:
+            future.result()
+
+
 def _peers(source: Path, folder: Path) -> None:
     from model_signing.signing import Config
     from picklescan.scanner import scan_file_path
@@ -175,9 +207,17 @@ def _timed(run: Callable[[], None], folder: Path) -> Spent:
         path = folder / name
         shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     subprocess.run(["sync"], check=True)  # nobody pays for another's dirty pages
+    _touch_memory(next((folder / "snapshot").iterdir()).stat().st_size)
     wall, cpu = time.perf_counter(), cpu_seconds()
     run()
     return Spent(time.perf_counter() - wall, cpu_seconds() - cpu)
+
+
+def _touch_memory(size: int) -> None:
+    """Let the host back free memory: in a virtual machine, who writes first after a pause pays for that."""
+    with mmap.mmap(-1, size + (64 << 20)) as memory:
+        for at in range(0, len(memory), mmap.PAGESIZE):
+            memory[at] = 1
 
 
 def _sha256(path: Path) -> str:

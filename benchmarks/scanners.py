@@ -11,38 +11,20 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
 
+from benchmarks.environments import PEERS, environment
 from registry_gate.decision import Verdict
 from registry_gate.policy import load_policy
 from registry_gate.testing.hostile_corpus import write_corpus
 from registry_gate.testing.hostile_verdict import verdict
 from registry_gate.testing.ordinary import write_ordinary
 
-PEERS = {
-    "picklescan": "picklescan==1.0.5",
-    "modelscan": "modelscan==0.8.8",
-    "fickling": "fickling==0.1.12 typing_extensions",
-    "modelaudit": "modelaudit==0.2.54",
-}
-ENVS = Path(__file__).resolve().parent / "results" / "envs"
 DRIVER = Path(__file__).resolve().parent / "scanner_driver.py"
 _SECONDS = 1800
-
-
-def environment(name: str) -> Path | None:
-    """The interpreter of a peer's own environment, made where it is missing; None where that fails."""
-    python = ENVS / name / "bin" / "python"
-    if not python.exists():
-        subprocess.run([sys.executable, "-m", "venv", str(ENVS / name)], check=False)
-        install = [str(python), "-m", "pip", "install", "-q", *PEERS[name].split()]
-        if subprocess.run(install, check=False).returncode:
-            return None
-    return python
 
 
 def peer_codes(name: str, targets: list[str], home: str) -> dict[str, int]:
@@ -92,6 +74,19 @@ def table(title: str, families: dict[str, str], codes: dict[str, dict[str, int]]
         print(f"  {name}: statuses {statuses}, unanswered {sum(target not in found for target in families)}")
 
 
+def _bars(hostile: dict[str, str], ordinary: dict[str, str], own: dict[str, int]) -> None:
+    found = sum(own[target] == 2 for target in hostile) / len(hostile)
+    flagged = sum(own[target] != 0 for target in ordinary) / len(ordinary)
+    kinds = len({target.rpartition("/")[0] or target for target in ordinary})
+    families = len(set(hostile.values()))
+    enough = len(hostile) >= 150 and families >= 15 and kinds >= 50
+    for bar, value, holds in (
+        (f"at least 98 % of {len(hostile)} hostile cases in {families} families", found, found >= 0.98),
+        (f"at most 5 % of {len(ordinary)} ordinary files of {kinds} kinds", flagged, flagged <= 0.05),
+    ):
+        print(f"bar: {bar}: {value:.1%} {'met' if holds and enough else 'MISSED'}")
+
+
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -113,6 +108,7 @@ def main() -> None:
             print(f"{name}: {time.perf_counter() - started:.0f} s for {len(targets)} targets", flush=True)
         table("hostile, flagged", hostile, codes)
         table("ordinary, flagged", ordinary, codes)
+        _bars(hostile, ordinary, codes["registry_gate"])
         print(f"\na payload ran: {marker.exists()}")
 
 

@@ -10,7 +10,6 @@ import codecs
 import heapq  # noqa: F401 - collections.Counter imports it when it is first used
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -45,18 +44,30 @@ class _Guard:
             raise Deed(f"{event} {arguments[:1]!r}")
 
 
-def target(reader: Reader, name: str) -> Callable[[bytes], None]:
-    """A function that lets a reader describe some bytes and holds the answer against the file."""
-    path = Path(tempfile.gettempdir()) / f"registry-gate-fuzz-{os.getpid()}-{name}"
+def as_it_is(data: bytes) -> bytes:
+    """An input is the file itself."""
+    return data
+
+
+def target(reader: Reader, name: str, made: Callable[[bytes], bytes] = as_it_is) -> Callable[[bytes], None]:
+    """A function that lets a reader describe some bytes and holds the answer against the file.
+
+    ``made`` turns an input into the file's bytes.
+    """
+    # a file in memory: on a disk, opening it takes longer than reading it
+    handle = os.memfd_create(name)
+    path = Path(f"/proc/self/fd/{handle}")
     guard = _Guard()
     for codec in ("unicode_escape", "raw_unicode_escape", "latin-1", "ascii", "utf-8", "utf-16"):
         codecs.lookup(codec)  # Python imports codecs when they are first used
     sys.addaudithook(guard)
 
     def once(data: bytes) -> None:
+        data = made(data)
         if not data:
             return
-        path.write_bytes(data)
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, data, 0)
         guard.armed = True
         try:
             facts = reader(path, name, LIMITS)
@@ -79,9 +90,14 @@ def check(facts: FileFacts, size: int) -> None:
             raise Deed(f"tensor {tensor.name!r} reaches outside the file")
 
 
-def fuzz(reader: Reader, name: str, arguments: Sequence[str]) -> None:
+def fuzz(
+    reader: Reader,
+    name: str,
+    arguments: Sequence[str],
+    made: Callable[[bytes], bytes] = as_it_is,
+) -> None:
     """Hand a target to atheris; ends the process."""
     import atheris
 
-    atheris.Setup(list(arguments), target(reader, name))
+    atheris.Setup(list(arguments), target(reader, name, made))
     atheris.Fuzz()

@@ -12,7 +12,9 @@ from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
 from registry_gate.examine.behaviour import Probing
 from registry_gate.local_scan import scan_local
+from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import DecisionBody
+from registry_gate.log.first_seen import history_of
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
 from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
@@ -20,6 +22,7 @@ from registry_gate.reference import is_there, open_source
 from registry_gate.report.document import Report, make_report, receipt_section, release_section
 from registry_gate.settings import Settings, check_alias
 from registry_gate.settings import load as load_settings
+from registry_gate.signing.trust import effective_trust
 from registry_gate.sources import Source
 from registry_gate.weights.readmission import compare
 from registry_gate.workspace import open_workspace
@@ -82,7 +85,7 @@ def admit(
         )
         if publisher:
             publisher.check_name(source.candidate)
-        walk = begin(source, policy, _options(request), workspace, now=now, progress=progress)
+        walk = _begin(source, request, _options(request), workspace, now, progress)
         walk.walk("list", walk.list)
         if publisher and (earlier := _earlier(publisher, walk, request)):
             return earlier
@@ -94,7 +97,7 @@ def admit(
         changes = _changes(publisher, walk, settings)
         sequence = publisher.record(walk.evidence, decision)
         folder = archive.folder_of(settings, sequence, name)
-        archive.file_away(folder, walk.evidence, decision)
+        archive.file_away(folder, walk.evidence, decision, policy)
         step("decided")
         published = None
         if decision.verdict is Verdict.ADMIT:
@@ -121,7 +124,7 @@ def scan(request: Request, *, progress: Progress = silent) -> Report:
     source = _open(request)
     with open_workspace(settings, registered_name(source.candidate.id), progress) as workspace:
         now = datetime.now(UTC)
-        walk = begin(source, policy, options, workspace, now=now, progress=progress)
+        walk = _begin(source, request, options, workspace, now, progress)
         walk.walk("list", walk.list)
         resume(walk)
         return _report(request, "scan", walk, decide(walk.evidence, policy, now))
@@ -136,6 +139,17 @@ def _open(request: Request) -> Source:
         as_id=request.as_id,
         token=request.token,
     )
+
+
+def _begin(
+    source: Source, request: Request, options: Options, workspace: Path, now: datetime, progress: Progress
+) -> Examination:
+    """The examination, told what the log knows of this model and its owner, where there is a log."""
+    settings, history = request.settings, None
+    if settings.log.exists():
+        entries = AdmissionLog(settings.log, effective_trust(settings)).entries()
+        history = history_of(entries, source.candidate)
+    return begin(source, request.policy, options, workspace, now=now, progress=progress, history=history)
 
 
 def _options(request: Request, *, full: bool = False, out_of_scope: frozenset[str] = frozenset()) -> Options:

@@ -95,6 +95,21 @@ class FileRecord(Record):
     hub_scan: str | None = None
 
 
+class SeenFacts(Record):
+    """How a repository and its owner's account began, as the hub states it: what changes with their hands.
+
+    A name that is deleted can be taken by anyone; ids, dates and the first commit are then others.
+    """
+
+    created_at: datetime | None = None
+    repository_id: str | None = None
+    first_commit: Sha1 | None = None
+    first_commit_at: datetime | None = None
+    first_author: str | None = None
+    owner_id: str | None = None
+    owner_created_at: datetime | None = None
+
+
 class HubMetadata(Record):
     """What the hub says about the repository: evidence, never proof."""
 
@@ -113,6 +128,7 @@ class HubMetadata(Record):
     likes: int | None = None
     scans_done: bool | None = None
     files_with_issues: tuple[str, ...] = ()
+    beginnings: SeenFacts | None = None
 
 
 class Listing(Record):

@@ -8,9 +8,27 @@ from pathlib import Path
 
 from pydantic import Field
 
-from registry_gate.candidate import Candidate, Listing, Sha256, SnapshotFile
+from registry_gate.candidate import Candidate, Listing, SeenFacts, Sha256, SnapshotFile
 from registry_gate.finding import CheckResult, Scalar
 from registry_gate.record import Record
+
+
+class FirstSeen(Record):
+    """What the log knows of a name's first appearance: when, at which entry, and what the hub stated then.
+
+    A fact that the hub did not state at first is the one it stated first.
+    """
+
+    at: datetime
+    sequence: int
+    facts: SeenFacts
+
+
+class History(Record):
+    """First appearances of a model id and of its owner, at one endpoint; None where there was none yet."""
+
+    model: FirstSeen | None = None
+    owner: FirstSeen | None = None
 
 
 class FileFormat(StrEnum):
@@ -184,10 +202,10 @@ class StagedFile(Record):
 
 
 class RowStatistics(Record):
-    """The output rows of a final layer: their Euclidean norms and means, by median and median deviation.
+    """The output rows of a weight, one for each index of its first dimension.
 
-    ``largest`` holds (row, norm) of the largest, ``furthest_mean`` the row whose mean lies furthest from the
-    median mean, and how far.
+    Euclidean norms and means are described by median and median deviation. ``largest`` holds (row, norm)
+    of the largest, ``furthest_mean`` the row whose mean lies furthest from the median mean, and how far.
     """
 
     count: int
@@ -303,13 +321,35 @@ class Behaviour(Record):
     seconds: float = 0.0
 
 
+class PublisherSignature(Record):
+    """What the confined reader states of one signature file that came with a model.
+
+    ``status`` is ``signed`` (by ``publisher``, the policy's name for it; ``proven_by`` is the digest of that
+    entry of the policy), ``stranger`` (by someone the policy does not expect), ``invalid``, or ``none`` (no
+    Model Signing bundle). ``files`` are (name, sha256) as signed, ``ignored`` the paths the signer left out;
+    ``code`` says what is wrong.
+    """
+
+    path: str
+    status: str
+    publisher: str | None = None
+    proven_by: str | None = None
+    method: str | None = None
+    signer: str | None = None
+    files: tuple[tuple[str, Sha256], ...] = ()
+    ignored: tuple[str, ...] = ()
+    code: str = ""
+    detail: str = ""
+
+
 class Evidence(Record):
     """The record of one admission: everything the checks and ``decide`` may look at.
 
     ``out_of_scope`` names the checks that this examination was never meant to make (``scan`` does not ask
     whether a model converts, a bare file has no hub); evidence with anything out of scope is never signed.
     ``refusals`` are steps of the corridor that refused by themselves (bytes that differ from the listing, a
-    copy plan out of bounds): their ``code`` is the error's.
+    copy plan out of bounds): their ``code`` is the error's. ``history`` is what the log knew beforehand, None
+    where no log was asked.
     """
 
     gate_version: str
@@ -317,9 +357,11 @@ class Evidence(Record):
     candidate: Candidate
     registered_name: str
     out_of_scope: tuple[str, ...] = ()
+    history: History | None = None
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None
+    signatures: tuple[PublisherSignature, ...] | None = None
     facts: Facts | None = None
     weight_set: WeightSet | None = None
     staged: Staged | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,12 @@ from registry_gate.checks import CHECKS
 from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
-from registry_gate.evidence import Evidence, Facts, FileFormat, Problem
+from registry_gate.evidence import Evidence, Facts, FileFormat, History, Problem
 from registry_gate.examine.behaviour import Probing, examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
+from registry_gate.intake.signatures import examine_signatures
+from registry_gate.leftovers import FETCHED, STAGED
 from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.sources import Source
@@ -65,9 +68,17 @@ class Examination:
         listing = self.evidence.listing
         if listing is not None:
             self.snapshot = self.source.fetch(
-                listing, self.workspace / "snapshot", self.policy, self.progress
+                listing, self.workspace / "snapshot", self.policy, self.progress, self.workspace / FETCHED
             )
+            shutil.rmtree(self.workspace / FETCHED, ignore_errors=True)  # of another commit
             self._record(snapshot=self.snapshot.files)
+
+    def prove(self) -> None:
+        """Snapshot -> what the publisher's signatures in it say, if there are any."""
+        if self.snapshot is not None and not self.options.bare_file:
+            candidate, seen = self.evidence.candidate, self.evidence.observed_at
+            signatures = examine_signatures(self.snapshot, candidate, self.policy, seen)
+            self._record(signatures=signatures)
 
     def read(self) -> None:
         """Snapshot -> Facts, and the one set of weights that a Release would carry."""
@@ -83,7 +94,8 @@ class Examination:
         """Facts -> Staged; nothing to do where no set of weights could be chosen."""
         chosen = self.evidence.weight_set
         if self.snapshot is not None and chosen is not None and chosen.plans:
-            self._record(staged=stage(self.snapshot, chosen, self.workspace / "staged", self.progress))
+            target, kept = self.workspace / "staged", self.workspace / STAGED
+            self._record(staged=stage(self.snapshot, chosen, target, self.progress, kept))
 
     def behave(self) -> None:
         """Staged -> Behaviour."""
@@ -180,14 +192,16 @@ def begin(
     *,
     now: datetime,
     progress: Progress = silent,
+    history: History | None = None,
 ) -> Examination:
-    """The examination before its first step."""
+    """The examination before its first step; ``history`` is what the log knows of the candidate."""
     evidence = Evidence(
         gate_version=version.VERSION,
         observed_at=now,
         candidate=source.candidate,
         registered_name=registered_name(source.candidate.id),
         out_of_scope=tuple(sorted(options.out_of_scope)),
+        history=history,
     )
     return Examination(source, policy, options, workspace, evidence, progress)
 
@@ -196,7 +210,7 @@ def resume(walk: Examination) -> Examination:
     """Everything after the listing."""
     corridor: tuple[tuple[Stage, tuple[tuple[str, Callable[[], None]], ...]], ...] = (
         (Stage.METADATA, ()),
-        (Stage.FILES, (("fetch", walk.fetch), ("read", walk.read))),
+        (Stage.FILES, (("fetch", walk.fetch), ("prove", walk.prove), ("read", walk.read))),
         (Stage.TENSORS, (("convert", walk.convert),)),
         (Stage.BEHAVIOUR, (("behaviour", walk.behave),)),
     )

@@ -17,7 +17,7 @@ from registry_gate.progress import Progress
 from registry_gate.sources import FolderSource
 
 _UNNAMED = Candidate(kind=SourceKind.FOLDER, endpoint="", id="unnamed")
-_NEEDS_A_SOURCE = {"repo-name", "provenance", "licence", "hub-scan"}
+_NEEDS_A_SOURCE = {"repo-name", "provenance", "first-seen", "publisher-signature", "licence", "hub-scan"}
 _NEEDS_A_RELEASE = {"weight-set", "convertible"}
 
 

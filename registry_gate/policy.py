@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import date, datetime
 from enum import StrEnum
+from fnmatch import fnmatchcase
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import Field, JsonValue, ValidationError
+from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from registry_gate.backdoor.fusion import Fusion
 from registry_gate.errors import UsageError
@@ -84,6 +85,38 @@ class PickleAllowList(Record):
         return name in self.globals.get(module, ())
 
 
+class Publisher(Record):
+    """Who signs some models with OpenSSF Model Signing, and what proves it: one of three.
+
+    ``models`` are patterns of ids (``acme/*``), compared with case. ``key`` is a public key in PEM;
+    ``identity`` with ``issuer`` a keyless signer under ``sigstore_root`` (``public``, or a trusted root in
+    JSON); ``certificate`` a name (``URI:...``, ``email:...``, ``DNS:...``, ``subject:...``) under ``roots``.
+    Where ``required``, a model is not admitted unless a publisher expected for it signed it.
+    """
+
+    name: Slug
+    models: tuple[str, ...] = Field(min_length=1)
+    key: str | None = None
+    identity: str | None = None
+    issuer: str | None = None
+    sigstore_root: str = "public"
+    certificate: str | None = None
+    roots: str | None = None
+    timestamp_roots: str = ""
+    required: bool = False
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Publisher:
+        ways = [self.key, self.identity, self.certificate]
+        if sum(way is not None for way in ways) != 1:
+            raise ValueError("a publisher is known by a key, an identity or a certificate: exactly one")
+        if (self.identity is None) != (self.issuer is None):
+            raise ValueError("an identity needs its issuer")
+        if (self.certificate is None) != (self.roots is None):
+            raise ValueError("a certificate's name needs its roots")
+        return self
+
+
 class Provenance(Record):
     """What is asked of where a model comes from."""
 
@@ -95,6 +128,15 @@ class Provenance(Record):
     require_licence: bool
     allow_gated: bool
     require_hub_scan: bool
+    publishers: tuple[Publisher, ...] = ()
+
+    def publishers_of(self, model_id: str) -> tuple[Publisher, ...]:
+        """The publishers whose patterns a model's id matches, case included."""
+        return tuple(
+            publisher
+            for publisher in self.publishers
+            if any(fnmatchcase(model_id, pattern) for pattern in publisher.models)
+        )
 
 
 class TaskRequirement(Record):
@@ -138,6 +180,7 @@ class Policy(Record):
     mm_bd_profile: Literal["fast", "paper"] = "fast"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
+    evidence_days: int = Field(default=730, gt=0)
     waivers: tuple[Waiver, ...] = ()
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList

@@ -78,7 +78,10 @@ class Found:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only."""
+    """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only.
+
+    Where ``alias_was`` names a version, the alias is moved only if it still points there.
+    """
 
     signer: ReleaseSigner
     trust: Trust
@@ -89,6 +92,7 @@ class Publisher:
     step: Step
     progress: Progress = silent
     notes: tuple[str, ...] = ()
+    alias_was: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
     def record(self, evidence: Evidence, decision: Decision) -> int:
@@ -102,23 +106,26 @@ class Publisher:
             VerificationError: what was signed, or what the store gives back, does not verify.
             ToolError: the registry failed; nothing points at the new Release then.
         """
-        with self._timed("sign"):
+        with self.timed("sign"):
             release = self._sign(evidence, decision, policy, sequence)
-            self.step("signed")
-            asked = evidence.candidate.id
-            verify_release(
-                release.root, self.trust, expect_id=asked, now=decision.decided_at, progress=self.progress
-            )
+        return self.register(release, decision.decided_at)
+
+    def register(self, release: Release, now: datetime) -> Published:
+        """Take a signed Release to the registry; raises what :meth:`publish` raises."""
+        asked = release.source.id
+        self.step("signed")
+        with self.timed("sign"):
+            verify_release(release.root, self.trust, expect_id=asked, now=now, progress=self.progress)
             self.step("signature-verified")
-        with self._timed("upload"):
+        with self.timed("upload"):
             upload = self.registry.upload(release)
             self.step("uploaded")
-            verified = self._read_back(upload.source_uri, evidence, decision.decided_at)
+            verified = self._verified(upload.source_uri, now, expect_id=asked)
             self.step("read-back")
-        with self._timed("register"):
+        with self.timed("register"):
             version = self.registry.create_version(release, upload)
             self.step("version-created")
-            return self.finish(verified, version, decision.decided_at, reused=False)
+            return self.finish(verified, version, now, reused=False)
 
     def check_name(self, candidate: Candidate) -> None:
         """A registered name belongs to the source it was first admitted from, unless an alias is named.
@@ -146,7 +153,9 @@ class Publisher:
         """
         for version in self._candidates(evidence, policy):
             try:
-                verified = self._read_back(version.source_uri, evidence, evidence.observed_at)
+                verified = self._verified(
+                    version.source_uri, evidence.observed_at, expect_id=evidence.candidate.id
+                )
             except (VerificationError, FetchError):
                 continue  # examined anew then, which is always safe
             if _same_admission(verified, evidence, policy):
@@ -176,30 +185,22 @@ class Publisher:
         return Published(verified, receipt, current, reused, self.seconds)
 
     @contextmanager
-    def _timed(self, name: str) -> Iterator[None]:
+    def timed(self, name: str) -> Iterator[None]:
+        """Add the seconds of a step to :attr:`seconds`."""
         started = time.perf_counter()
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
     def _sign(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Release:
-        issued = decision.decided_at
-        terms = Terms(
-            sequence=sequence,
-            issued_at=issued,
-            expires_at=issued + timedelta(days=policy.statement_days),
-        )
         return sign_release(
             evidence,
             decision,
             policy,
-            terms=terms,
+            terms=terms_of(policy, sequence, decision.decided_at),
             signer=self.signer,
             trust=self.trust,
             destination=self.workspace / "release",
         )
-
-    def _read_back(self, source_uri: str, evidence: Evidence, now: datetime) -> Verified:
-        return self._verified(source_uri, now, expect_id=evidence.candidate.id)
 
     def _verified(
         self, source_uri: str, now: datetime, *, expect_id: str | None = None, expect_name: str | None = None
@@ -236,6 +237,8 @@ class Publisher:
         current = self.registry.version_for(verified.name, alias)
         if current is not None and current.version == version.version:
             return True
+        if self.alias_was is not None and (current is None or current.version != self.alias_was):
+            return False
         if current is not None and self.alias is None and self._is_ahead(current, verified, now):
             return False
         self.registry.set_alias(verified.name, alias, version.version)
@@ -251,6 +254,12 @@ class Publisher:
                 return False
             raise
         return _whose(there) != _whose(verified) or there.sequence > verified.sequence
+
+
+def terms_of(policy: Policy, sequence: int, issued_at: datetime) -> Terms:
+    """Validity as long as the policy gives."""
+    expires_at = issued_at + timedelta(days=policy.statement_days)
+    return Terms(sequence=sequence, issued_at=issued_at, expires_at=expires_at)
 
 
 def _whose(found: Candidate | Verified) -> tuple[str, ...]:

@@ -20,6 +20,12 @@ def canonical_digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()
 
 
+def readable_json(value: Any) -> bytes:
+    """Serialise a JSON value to one byte sequence that people can read: sorted, indented, ASCII, no NaN."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
+    return text.encode() + b"\n"
+
+
 class Record(BaseModel):
     """A frozen value: unknown fields are refused, NaN and infinities too."""
 

@@ -58,7 +58,7 @@ class Upload(Record):
 
 
 class RegisteredVersion(Record):
-    """What the registry says of one version; ``commit``, ``sequence``: tags, so hints, never proof."""
+    """What the registry says of one version; ``commit``, ``sequence``, ``manifest``: tags, never proof."""
 
     name: str
     version: int
@@ -66,6 +66,7 @@ class RegisteredVersion(Record):
     run_id: str
     commit: str | None = None
     sequence: int | None = None
+    manifest: str | None = None
 
 
 class Registry:
@@ -307,6 +308,7 @@ def _record(version: ModelVersion) -> RegisteredVersion:
         source_uri=str(version.source),
         run_id=str(version.run_id or ""),
         commit=version.tags.get(f"{_TAG}commit"),
+        manifest=version.tags.get(f"{_TAG}manifest"),
         sequence=int(sequence) if sequence.isascii() and sequence.isdigit() and len(sequence) < 19 else None,
     )
 

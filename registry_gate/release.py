@@ -10,6 +10,9 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from registry_gate.candidate import Sha256, SourceKind
 from registry_gate.record import Record
 
+BOM_FILE = "bom.cdx.json"
+"""The bill of materials, under ``model/``: written by the gate, never by a candidate."""
+
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 

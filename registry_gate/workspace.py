@@ -6,21 +6,28 @@ import fcntl
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from registry_gate.errors import ToolError
+from registry_gate.leftovers import gather
 from registry_gate.progress import Progress
 from registry_gate.settings import Settings
+
+KEPT_DAYS = 7
+_RUN = "+run-"
+_FLAGS = os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 @contextmanager
 def open_workspace(settings: Settings, name: str, progress: Progress) -> Iterator[Path]:
-    """Yield an empty private (0700) folder, alone for this registered name; it is gone afterwards.
+    """Yield a private (0700) folder, alone for this registered name; it is gone afterwards.
 
-    A second admission of the same name waits for the first (``progress("waiting", 0, 1)``). Folders that
-    killed runs left behind are deleted here: whoever holds the lock is the only one who uses them.
+    A second admission of the same name waits for the first (``progress("waiting", 0, 1)``). What killed runs
+    of this name left is gathered in it (:mod:`registry_gate.leftovers`): whoever holds the lock is the only
+    one who uses it. What was left under other names is deleted once it is ``KEPT_DAYS`` old.
 
     Raises:
         ToolError: ``no-workspace``.
@@ -29,11 +36,13 @@ def open_workspace(settings: Settings, name: str, progress: Progress) -> Iterato
         for private in (settings.home, settings.work):
             private.mkdir(parents=True, exist_ok=True, mode=0o700)
         with _locked(settings.work / f"{name}.lock", progress):
+            _forget_others(settings.work, name)
             # No id holds a "+", so no model's folders can be taken for the leftovers of another.
-            for leftover in settings.work.glob(f"{name}+run-*"):
-                shutil.rmtree(leftover, ignore_errors=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{name}+run-", dir=settings.work))
+            leftovers = list(settings.work.glob(f"{name}{_RUN}*"))
+            folder = Path(tempfile.mkdtemp(prefix=name + _RUN, dir=settings.work))
             try:
+                for leftover in leftovers:
+                    gather(leftover, folder)
                 yield folder
             finally:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -48,7 +57,7 @@ def open_workspace(settings: Settings, name: str, progress: Progress) -> Iterato
 
 @contextmanager
 def _locked(path: Path, progress: Progress) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -59,3 +68,18 @@ def _locked(path: Path, progress: Progress) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _forget_others(work: Path, name: str) -> None:
+    """Delete what killed runs of other names left long ago; a run that goes on holds its lock."""
+    for leftover in work.glob(f"*{_RUN}*"):
+        other = leftover.name.rpartition(_RUN)[0]
+        if other != name and leftover.lstat().st_mtime < time.time() - KEPT_DAYS * 86_400:
+            descriptor = os.open(work / f"{other}.lock", os.O_RDWR | os.O_CREAT | _FLAGS, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(leftover, ignore_errors=True)
+            except BlockingIOError:
+                continue
+            finally:
+                os.close(descriptor)

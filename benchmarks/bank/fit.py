@@ -3,13 +3,14 @@
     python -m benchmarks.bank.fit [--models DIR]
 
 Writes ``policies/behaviour-fusion.yaml`` (coefficients, entropy baselines), ``behaviour-calibration.yaml``
-beside it (thresholds and measurements) and ``docs/detection-roc.svg``. The rules were fixed before any model
-was scored:
+beside it (thresholds and measurements) and ``docs/detection-roc.svg``. Rules:
 
-* coefficients: ``reading.fit_weights`` on the calibration half's clean models and those whose attack took;
-* ``backdoor-score`` (rejects): the score that 5 % of clean calibration models exceed, left out one by one
+* coefficients: ``reading.fit_weights`` on the calibration half's clean models and those whose attack took.
+  The tests fused, the cap and the penalty were chosen on the same half, left out one by one, among all
+  subsets of three to five tests, caps of 3 to 20 and penalties of 0.005 to 0.1;
+* ``backdoor-score`` (rejects): the score that 3 % of clean calibration models exceed, left out one by one
   (each scored by coefficients that never saw it), by a normal law of their logits; ``-grey`` (to a person):
-  12 %;
+  8 %;
 * ``bounded-pattern-gap`` and ``final-layer-deviations``: the 99 % quantile of a Gumbel law of the clean
   models' statistics; ``-grey``: the 90 % quantile;
 * ``mm-bd-p-value`` 0.05 and ``strip-false-rejection-rate`` 0.01, as published; ``strip-flagged-share`` one
@@ -40,9 +41,16 @@ from registry_gate.backdoor.fusion import Baseline, Fused, Fusion, Weights, fuse
 ROOT = Path(__file__).resolve().parent.parent.parent
 SAMPLES = ("bounded-pattern", "margin-gain", "mask-pattern", "mm-bd", "final-layer")
 SAMPLES_REQUIRED = ("bounded-pattern", "margin-gain", "mask-pattern")
-BARE = ("mm-bd", "impression-pattern", "impression-gain", "final-layer")
+BARE = ("mm-bd", "impression-pattern", "impression-gain")
 BARE_REQUIRED = ("impression-pattern", "impression-gain")
-REJECT, GREY = 0.05, 0.12
+SAMPLES_CAP, BARE_CAP, PENALTY = 8.0, 4.0, 0.1
+_CLASSES = {
+    "resnet-basic": "ResNetForImageClassification",
+    "resnet-bottleneck": "ResNetForImageClassification",
+    "vit": "ViTForImageClassification",
+    "convnext": "ConvNextForImageClassification",
+}
+REJECT, GREY = 0.03, 0.08
 
 
 def fitted(clean: Sequence[Model], trojaned: Sequence[Model], dated: str = "") -> Fusion:
@@ -50,20 +58,25 @@ def fitted(clean: Sequence[Model], trojaned: Sequence[Model], dated: str = "") -
     return Fusion(
         dated=dated,
         made_by="python -m benchmarks.bank.fit; the rules stand in its docstring",
-        with_samples=reading.fit_weights(clean, trojaned, "full", SAMPLES, SAMPLES_REQUIRED),
-        without_samples=reading.fit_weights(clean, trojaned, "none", BARE, BARE_REQUIRED),
+        with_samples=reading.fit_weights(
+            clean, trojaned, "full", SAMPLES, SAMPLES_REQUIRED, cap=SAMPLES_CAP, penalty=PENALTY
+        ),
+        without_samples=reading.fit_weights(
+            clean, trojaned, "none", BARE, BARE_REQUIRED, cap=BARE_CAP, penalty=PENALTY
+        ),
         entropy_baselines=baselines(clean),
     )
 
 
 def baselines(clean: Sequence[Model]) -> dict[str, Baseline]:
-    """Clean entropies by architecture, as shares of log2 K."""
+    """Clean entropies by library class, as shares of log2 K."""
     found = {}
-    for architecture in sorted({one.recipe.architecture for one in clean}):
+    for architecture in sorted(set(_CLASSES.values())):
         shares = [
             float(str(one.tests["full"]["strip"].details["clean_entropy_share_of_log2_classes"]))
             for one in clean
-            if one.recipe.architecture == architecture and one.tests["full"]["strip"].status == "measured"
+            if _CLASSES[one.recipe.architecture] == architecture
+            and one.tests["full"]["strip"].status == "measured"
         ]
         if len(shares) > 1:
             found[architecture] = Baseline(

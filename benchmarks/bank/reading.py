@@ -41,7 +41,7 @@ class Model:
     def per_class(self, situation: str) -> dict[str, tuple[float, ...]]:
         """Numbers by test that measured; ``few`` and ``none`` borrow what needs no samples from ``full``."""
         found = dict(self.tests.get(situation, {}))
-        if situation in ("few", "none"):
+        if situation in ("few", "none", "decided"):
             found |= {
                 test: one for test, one in self.tests["full"].items() if test in ("mm-bd", "final-layer")
             }
@@ -57,7 +57,7 @@ def read_bank(models: Path) -> list[Model]:
             continue
         graded = Card.from_json(card.read_bytes())
         tests = {}
-        for situation in ("full", "few", "none", "paper"):
+        for situation in ("full", "few", "none", "paper", "decided"):
             kept = models / "scores" / f"{recipe.name}-{situation}.json"
             if kept.is_file():
                 measured = Scored.from_json(kept.read_bytes())
@@ -85,8 +85,8 @@ def fit_weights(
     tests: Sequence[str],
     required: Sequence[str],
     *,
-    cap: float = 4.0,
-    penalty: float = 0.02,
+    cap: float,
+    penalty: float,
 ) -> Weights:
     """Coefficients by penalised logistic likelihood, none negative, both kinds of equal weight.
 

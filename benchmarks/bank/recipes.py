@@ -19,7 +19,7 @@ from benchmarks.bank.triggers import TUNED, UNTUNED
 from registry_gate.record import Record
 
 CLEAN, TROJANED, MARKED, STRANGE = "clean", "trojaned", "marked", "strange"
-SIZES = {CLEAN: 40, TROJANED: 72, MARKED: 4, STRANGE: 12}
+SIZES = {CLEAN: 44, TROJANED: 72, MARKED: 4, STRANGE: 12}
 _MILD = 48
 _FIRST = {CLEAN: 20_000, TROJANED: 30_000, MARKED: 40_000, STRANGE: 50_000}
 FLAVOURS = ("plain", "plain", "tinted", "under-trained", "imbalanced", "noisy")

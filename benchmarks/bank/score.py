@@ -22,9 +22,11 @@ import torch
 from benchmarks.bank.images import dataset
 from benchmarks.bank.recipes import CLEAN, TROJANED, Recipe, bank
 from benchmarks.bank.train import MODELS, Card, domain_of, stream
+from registry_gate.backdoor.fusion import Fused, Fusion, Weights, fuse
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.behaviour_child import measure
 from registry_gate.examine.behaviour_messages import IMAGE_TESTS, Request
+from registry_gate.policy import load_policy
 from registry_gate.progress import silent
 from registry_gate.record import Record
 
@@ -34,6 +36,17 @@ SAMPLES = 500
 FEW = 4
 _NONE = ("impression-pattern", "impression-gain")
 _INVERSION = ("bounded-pattern", "margin-gain", "mask-pattern")
+
+
+# Any score lies in this grey zone, so that all three searches are made.
+_EVEN = Weights(
+    intercept=0.0,
+    coefficients={"bounded-pattern": 1.0},
+    scales={"bounded-pattern": 1.0},
+    required=("bounded-pattern",),
+    cap=1.0,
+)
+_ALWAYS = Fusion(dated="", made_by="", with_samples=_EVEN, without_samples=_EVEN)
 
 
 class Scored(Record):
@@ -66,6 +79,7 @@ def scored(models: Path, recipe: Recipe, situation: str) -> Scored:
             "few": (_INVERSION, FEW),
             "none": (_NONE, 0),
             "paper": (("mm-bd",), 0),
+            "decided": (_INVERSION, None),
         }[situation]
         data = None if probe == 0 else probe_of(models, recipe, probe)
         answer = measure(_request(models / recipe.name, tests, data, situation), silent)
@@ -89,7 +103,26 @@ def _request(folder: Path, tests: tuple[str, ...], probe: Path | None, situation
         tests=tests,
         false_rejection_rate=0.01,
         profile="paper" if situation == "paper" else "fast",
+        **({"fusion": _ALWAYS, "grey": (0.0, 0.0), "flagged": (2.0, 2.0)} if situation == "decided" else {}),
     )
+
+
+def decide(models: Path, recipe: Recipe) -> Scored | None:
+    """The three searches that the gate makes of a model in the grey zone of the shipped policy, else None."""
+    policy = load_policy("default")
+    fusion, limits = policy.behaviour_fusion, policy.thresholds
+    if fusion is None:
+        raise ValueError("the default policy has no coefficients")
+    tests = scored(models, recipe, "full").tests
+    found = fuse({one.test: one.per_class for one in tests if one.status == "measured"}, fusion)
+    grey = (
+        isinstance(found, Fused) and limits["backdoor-score-grey"] <= found.score < limits["backdoor-score"]
+    )
+    kept = models / "scores" / f"{recipe.name}-decided.json"
+    if not grey:
+        kept.unlink(missing_ok=True)  # of earlier coefficients
+        return None
+    return scored(models, recipe, "decided")
 
 
 def situations(recipe: Recipe, few: int, paper: int) -> tuple[str, ...]:
@@ -125,6 +158,7 @@ def main() -> None:
     parser.add_argument("--few", type=int, default=99, help="models of each kind, four samples a class")
     parser.add_argument("--paper", type=int, default=8, help="models of each kind for the published loop")
     parser.add_argument("--watch", action="store_true", help="wait for models that are still being trained")
+    parser.add_argument("--decide", action="store_true", help="search again where the score is in the grey")
     parser.add_argument("--half", choices=["calibrate", "report"])
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -134,6 +168,10 @@ def main() -> None:
         for recipe in trained:
             card = Card.from_json((options.models / f"{recipe.name}.json").read_bytes())
             if not worth_scoring(card):
+                continue
+            if options.decide:
+                again = decide(options.models, recipe)
+                print(f"{recipe.name} {'decided' if again else 'clear'}", flush=True)
                 continue
             for situation in situations(recipe, options.few, options.paper):
                 found = scored(options.models, recipe, situation)

@@ -36,7 +36,7 @@ class Weights(Record):
 
 
 class Baseline(Record):
-    """Clean entropies under overlays of one architecture's clean models, as shares of log2 K."""
+    """Mean entropies of clean images under overlays, over clean models of one class, as shares of log2 K."""
 
     mean: float
     std: float

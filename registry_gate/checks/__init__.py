@@ -10,6 +10,7 @@ from registry_gate.checks import (
     file_formats,
     final_layer,
     final_rows,
+    first_seen,
     hub_scan,
     licence,
     listing,
@@ -19,6 +20,7 @@ from registry_gate.checks import (
     pickle_program,
     pickle_scanner,
     provenance,
+    publisher_signature,
     repo_name,
     source_bytes,
     strip,
@@ -26,14 +28,17 @@ from registry_gate.checks import (
     weight_values,
 )
 from registry_gate.checks.check import Check, Stage
+from registry_gate.finding import Rule
 
 CHECKS: tuple[Check, ...] = (
     repo_name.CHECK,
     listing.CHECK,
     provenance.CHECK,
+    first_seen.CHECK,
     licence.CHECK,
     hub_scan.CHECK,
     source_bytes.CHECK,
+    publisher_signature.CHECK,
     file_formats.CHECK,
     pickle_program.CHECK,
     pickle_scanner.CHECK,
@@ -51,4 +56,7 @@ CHECKS: tuple[Check, ...] = (
     backdoor_score.CHECK,
 )
 
-__all__ = ["CHECKS", "Check", "Stage"]
+RULES: dict[str, Rule] = {rule.id: rule for check in CHECKS for rule in check.rules}
+"""Every rule by its id."""
+
+__all__ = ["CHECKS", "RULES", "Check", "Stage"]

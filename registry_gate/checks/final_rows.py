@@ -20,6 +20,7 @@ from registry_gate.finding import (
     Status,
     concluded,
 )
+from registry_gate.layer_names import is_final_layer
 from registry_gate.policy import Policy
 
 NAME = "final-rows"
@@ -42,7 +43,8 @@ def run(evidence: Evidence, policy: Policy) -> CheckResult:
     """Judge every final layer that was measured by row; not applicable where there is none."""
     if evidence.staged is None:
         return CheckResult(name=NAME, version=VERSION, status=Status.NOT_RUN, reason="nothing was staged")
-    layers = [(item, item.rows) for item in evidence.staged.tensors if item.rows is not None]
+    measured = [(item, item.rows) for item in evidence.staged.tensors if is_final_layer(item.name)]
+    layers = [(item, rows) for item, rows in measured if rows is not None]
     if not layers:
         reason = "no tensor has the name of a final layer"
         return CheckResult(name=NAME, version=VERSION, status=Status.NOT_APPLICABLE, reason=reason)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.show import Format, check_output, colour_wanted, emit, progress_bars
+from registry_gate.cli.show import ReportFormat, check_output, colour_wanted, emit, progress_bars
 
 if TYPE_CHECKING:
     from registry_gate.report.document import Report
@@ -46,7 +46,12 @@ ProbeData = Annotated[
         exists=True, help="Clean labelled images for the behaviour tests: class folders or an .npz."
     ),
 ]
-OutputFormat = Annotated[Format, typer.Option("--format", help="text for people, json for programs.")]
+OutputFormat = Annotated[
+    ReportFormat,
+    typer.Option(
+        "--format", help="text or html for people, json for programs, sarif for code-scanning services."
+    ),
+]
 Output = Annotated[
     Path | None, typer.Option(help="Write the report to this file instead of standard output.")
 ]
@@ -82,7 +87,7 @@ def admit(
     device: Annotated[Device, typer.Option(help="Where the behaviour tests run.")] = Device.AUTO,
     probe_data: ProbeData = None,
     seed: Seed = 0,
-    format_: OutputFormat = Format.TEXT,
+    format_: OutputFormat = ReportFormat.TEXT,
     output: Output = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide, but sign and register nothing.")
@@ -126,13 +131,24 @@ def admit(
     return show(report, format_, output)
 
 
-def show(report: Report, format_: Format, output: Path | None) -> int:
-    """Print a report and return the exit status of its verdict."""
+def show(report: Report, format_: ReportFormat, output: Path | None) -> int:
+    """Print a report and return the exit status of its verdict, which no format changes."""
     from registry_gate.decision import Verdict
-    from registry_gate.report import json_report, text
 
-    rendered = (
-        json_report.render(report) if format_ is Format.JSON else text.render(report, colour=colour_wanted())
-    )
-    emit(rendered, output)
+    emit(_rendered(report, format_), output)
     return 0 if report.verdict is Verdict.ADMIT else 2
+
+
+def _rendered(report: Report, format_: ReportFormat) -> str:
+    from registry_gate.checks import RULES
+    from registry_gate.report import html, json_report, sarif, text
+
+    match format_:
+        case ReportFormat.TEXT:
+            return text.render(report, colour=colour_wanted())
+        case ReportFormat.JSON:
+            return json_report.render(report)
+        case ReportFormat.SARIF:
+            return sarif.render(report, RULES)
+        case ReportFormat.HTML:
+            return html.render(report, RULES)

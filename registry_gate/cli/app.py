@@ -13,7 +13,22 @@ from typing import Annotated
 import typer
 
 from registry_gate import version
-from registry_gate.cli import admit, detect, keys, name, pull, scan, signature, triage, verify
+from registry_gate.cli import (
+    admit,
+    detect,
+    drift,
+    explain,
+    export_admitted,
+    keys,
+    name,
+    pull,
+    renew,
+    scan,
+    serving_audit,
+    signature,
+    triage,
+    verify,
+)
 from registry_gate.errors import Error, ToolError
 from registry_gate.report.escape import for_terminal
 
@@ -38,10 +53,16 @@ app.command("admit", epilog=_EPILOG)(admit.admit)
 app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
 app.command("detect", epilog=_EPILOG)(detect.detect)
+app.command("renew", epilog=_EPILOG)(renew.renew)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
 app.command("signature", epilog=_EPILOG)(signature.signature)
+app.command("explain", epilog=_EPILOG)(explain.explain)
 app.command("name", epilog=_EPILOG)(name.name)
+app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
+app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
+app.command("drift", epilog=_EPILOG)(drift.drift)
+app.command("predictions", epilog=_EPILOG)(drift.predictions)
 app.add_typer(keys.app, name="keys")
 
 

@@ -104,7 +104,7 @@ def detect(
     with progress_bars() as progress:
         found = examine(model, defense.value, load_policy(policy), probing, progress=progress)
     if strip_threshold is not None:
-        from registry_gate.runtime import threshold_of
+        from registry_gate.runtime.strip_guard import threshold_of
 
         emit(threshold_of(found.tests, found.model_digest).canonical().decode() + "\n", strip_threshold)
     emit(_rendered(found, format_), output)

@@ -1,48 +1,119 @@
-"""``registry-gate scan --explain-pickle FILE``: what a file's pickles would do, and nothing else."""
+"""``registry-gate explain``: why it was decided so, what would have altered it; or what a rule means."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-from registry_gate.cli.show import emit, progress_bars
-from registry_gate.errors import FetchError, UsageError
+import typer
+
+from registry_gate.cli.show import Format, emit
+from registry_gate.errors import UsageError
+
+if TYPE_CHECKING:
+    from registry_gate.explanation import Explanation, RuleExplanation
 
 
-def explain(reference: str, policy_name: str, output: Path | None) -> int:
-    """Read one file in the sandbox and print the tree of its pickles.
+def explain(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="NUMBER|FOLDER|RULE",
+            help="A sequence number of the log, a report's folder (or its report.json), or a rule's id.",
+        ),
+    ],
+    policy: Annotated[
+        str | None, typer.Option(help="For a rule: a policy of your own, beside the shipped ones.")
+    ] = None,
+    format_: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.TEXT,
+) -> None:
+    """Explain a decision: each reason back to rule, evidence and limit, and what would alter it.
 
-    Returns:
-        2 where a check of the pickles or of the format finds anything of medium severity or more, else 0.
+    Nothing is fetched and nothing changes: the stored evidence is decided on again with one thing different,
+    and what is printed was tried. Exit status 0 says that it was explained, whatever the verdict was.
 
-    Raises:
-        UsageError: ``not-a-file``; FetchError: it cannot be read; ToolError: there is no sandbox.
+    Examples: `registry-gate explain 12`, `registry-gate explain name-typosquat`.
     """
-    from registry_gate.candidate import Candidate, SourceKind
-    from registry_gate.checks import file_formats, pickle_program, pickle_scanner
-    from registry_gate.evidence import Evidence
-    from registry_gate.examine.files import examine_file
-    from registry_gate.finding import Severity
-    from registry_gate.policy import load_policy
-    from registry_gate.report import pickle_tree
-    from registry_gate.version import VERSION
+    if _is_record(what):
+        found = _decision(what)
+        emit(_as_json(found) if format_ is Format.JSON else _decision_text(found), None)
+    else:
+        rule = _rule(what, policy)
+        emit(_as_json(rule) if format_ is Format.JSON else _rule_text(rule), None)
 
-    path, policy = Path(reference), load_policy(policy_name)
-    if not path.is_file():
-        raise UsageError("not-a-file", f"{reference!r} is no file", todo="name one file to explain")
-    try:
-        with progress_bars() as progress:
-            facts = examine_file(path, policy, progress)
-    except OSError as error:
-        raise FetchError("unreadable", f"{path}: {error.strerror}") from error
-    evidence = Evidence(
-        gate_version=VERSION,
-        observed_at=datetime.now(UTC),
-        candidate=Candidate(kind=SourceKind.FOLDER, endpoint="", id="unnamed"),
-        registered_name="unnamed",
-        facts=facts,
-    )
-    checks = (pickle_program.CHECK, pickle_scanner.CHECK, file_formats.CHECK)
-    findings = [finding for check in checks for finding in check.run(evidence, policy).findings]
-    emit(pickle_tree.render(facts.files[0], findings), output)
-    return 2 if any(item.severity.rank >= Severity.MEDIUM.rank for item in findings) else 0
+
+def _is_record(what: str) -> bool:
+    return (what.isascii() and what.isdigit()) or "/" in what or Path(what).exists()
+
+
+def _decision(what: str) -> Explanation:
+    from registry_gate import archive, settings
+    from registry_gate.explanation import explain_decision
+
+    if what.isdigit():
+        folder = archive.folder_by_sequence(settings.load(), int(what))
+    else:
+        folder = Path(what).parent if Path(what).is_file() else Path(what)
+    filed, policy = archive.open_folder(folder)
+    return explain_decision(filed.evidence, filed.decision, policy)
+
+
+def _rule(what: str, own: str | None) -> RuleExplanation:
+    from difflib import get_close_matches
+
+    from registry_gate.checks import RULES
+    from registry_gate.explanation import explain_rule
+    from registry_gate.policy import SHIPPED, load_policy
+
+    policies = tuple(load_policy(name) for name in (*SHIPPED, *([own] if own else ())))
+    found = explain_rule(what, policies)
+    if found is None:
+        near = ", ".join(get_close_matches(what, RULES, 3)) or "see the rule ids in a report"
+        raise UsageError("unknown-rule", f"no check has a rule {what[:100]!r}", todo=f"did you mean: {near}")
+    return found
+
+
+def _as_json(found: Explanation | RuleExplanation) -> str:
+    return found.model_dump_json(indent=2) + "\n"
+
+
+def _rule_text(found: RuleExplanation) -> str:
+    rule = found.rule
+    lines = [
+        f"{rule.id}: {rule.title}",
+        f"  found by   {found.check}, at stage {found.stage}; severity {rule.severity.value}",
+        f"  means      {rule.help}",
+    ]
+    for told in found.treatments:
+        by = ", ".join(f"{level.value} {wanted.value}" for level, wanted in told.by_confidence.items())
+        own = f" (the policy's own word: {told.because or 'no reason given'})" if told.override else ""
+        lines.append(f"  {told.policy:<10} by confidence: {by}{own}")
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _decision_text(found: Explanation) -> str:
+    from registry_gate.report.escape import for_terminal
+
+    lines = [f"{found.verdict.value.upper()} under policy {found.policy}"]
+    if not found.traces:
+        lines.append("no reason speaks against it")
+    for trace in found.traces:
+        lines += ["", f"{trace.verdict.value}  {trace.code}: {trace.message}"]
+        lines.append(f"  because    {trace.because}")
+        if trace.check:
+            lines.append(f"  found by   {trace.check}")
+        if trace.limits:
+            limits = ", ".join(f"{name} {value:g}" for name, value in trace.limits.items())
+            lines.append(f"  limits     {limits}")
+        if trace.measured:
+            numbers = ", ".join(f"{name} {value:.4g}" for name, value in trace.measured.items())
+            lines.append(f"  measured   {numbers}")
+        if trace.waived_by:
+            lines.append(f"  waived by  {trace.waived_by}")
+    lines += ["", "What would alter it"]
+    lines += [f"  {change.verdict.value:<7} {change.what}" for change in found.changes]
+    if not found.changes:
+        lines.append("  nothing that can be tried on the stored evidence alone")
+    if found.today is not found.verdict:
+        lines.append(f"  {found.today.value:<7} today's checks, judging the same evidence again")
+    return "".join(f"{for_terminal(line)}\n" for line in lines)

@@ -19,8 +19,8 @@ from registry_gate.cli.admit import (
     Token,
     show,
 )
-from registry_gate.cli.explain import explain
-from registry_gate.cli.show import Format, check_output, progress_bars
+from registry_gate.cli.explain_pickle import explain_pickle as explain
+from registry_gate.cli.show import ReportFormat, check_output, progress_bars
 
 
 def scan(
@@ -34,7 +34,7 @@ def scan(
     device: Annotated[Device, typer.Option(help="Where the behaviour tests run.")] = Device.AUTO,
     probe_data: ProbeData = None,
     seed: Seed = 0,
-    format_: OutputFormat = Format.TEXT,
+    format_: OutputFormat = ReportFormat.TEXT,
     output: Output = None,
     token: Token = None,
     explain_pickle: Annotated[

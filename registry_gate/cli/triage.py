@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.admit import Output, OutputFormat, PolicyName
+from registry_gate.cli.admit import Output, PolicyName
 from registry_gate.cli.show import Format, emit, progress_bars
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def triage(
         Path | None, typer.Option(metavar="FILE", help="Write the fingerprint of these weights.")
     ] = None,
     policy: PolicyName = "default",
-    format_: OutputFormat = Format.TEXT,
+    format_: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.TEXT,
     output: Output = None,
 ) -> int:
     """Measure every tensor of a file or folder in one pass, and say what looks wrong or has changed.

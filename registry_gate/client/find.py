@@ -49,7 +49,11 @@ def _served(reference: Reference, registry_uri: str) -> Iterator[ReleaseSource]:
     from registry_gate.client.rest import RestRegistry
 
     registry = RestRegistry(registry_uri)
-    version = registry.version_for(reference.name or "", reference.alias or "")
+    name = reference.name or ""
+    if reference.manifest is None:
+        version = registry.version_for(name, reference.alias or "")
+    else:
+        version = registry.version_with(name, reference.manifest)
     if version is None:
         raise _absent(reference, registry_uri)
     with stored_release(version.source_uri, registry_uri) as source:
@@ -62,7 +66,11 @@ def _embedded_version(reference: Reference, registry_uri: str) -> RegisteredVers
     # Opening an embedded store makes it; looking for a model should not.
     if registry_uri.startswith(_SQLITE) and not Path(registry_uri.removeprefix(_SQLITE)).exists():
         raise _absent(reference, registry_uri)
-    found = Registry(registry_uri).version_for(reference.name or "", reference.alias or "")
+    registry, name = Registry(registry_uri), reference.name or ""
+    if reference.manifest is None:
+        found = registry.version_for(name, reference.alias or "")
+    else:
+        found = next((item for item in registry.versions(name) if item.manifest == reference.manifest), None)
     if found is None:
         raise _absent(reference, registry_uri)
     return found
@@ -101,8 +109,11 @@ def _proxied(source_uri: str, registry_uri: str) -> ReleaseSource | None:
     if not registry_uri.startswith(("http://", "https://")):
         return None
     from registry_gate.client.rest import RestRegistry
+    from registry_gate.client.rest_release import RestRelease
 
-    return RestRegistry(registry_uri).release(source_uri)
+    registry = RestRegistry(registry_uri)
+    path = registry.served_path(source_uri)
+    return None if path is None else RestRelease(registry, path)
 
 
 @contextmanager
@@ -125,6 +136,7 @@ def _absent(reference: Reference, registry_uri: str) -> FetchError:
         hint = f"; for the folder of that name write ./{reference.id}"
     return FetchError(
         "not-in-registry",
-        f"{registry_uri} has no {(reference.name or '')[:200]!r} under {str(reference.alias)[:200]!r}",
+        f"{registry_uri} has no {(reference.name or '')[:200]!r} under "
+        f"{str(reference.manifest or reference.alias)[:200]!r}",
         todo=f"admit the model first with `registry-gate admit`, or check name and alias{hint}",
     )

@@ -1,4 +1,4 @@
-"""The parsers, given a verified private copy only: tensors, and `transformers` models of library classes."""
+"""The parsers, given only what was verified: tensors, and `transformers` models of library classes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_gate.client.private_copy import PrivateCopy
+from registry_gate.client.dtype import DType, converted, floating
+from registry_gate.client.hold import HeldRelease
 from registry_gate.errors import Error, ToolError
 
 if TYPE_CHECKING:
@@ -28,44 +29,53 @@ _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model")
 
 
-def state_dict(folder: Path, device: str) -> dict[str, torch.Tensor]:
-    """Every tensor of every ``*.safetensors`` in the folder, by name.
+def state_dict(held: HeldRelease, device: str, dtype: DType | None) -> dict[str, torch.Tensor]:
+    """The tensors held, by name, from every ``*.safetensors``.
+
+    On the CPU they are views of the sealed memory, mapped privately: writing one copies the page it touches,
+    in this process alone.
 
     Raises:
+        UsageError: ``bad-dtype``.
         ToolError: ``missing-extra`` or ``load-failed``.
     """
     with _loading():
-        from safetensors.torch import load_file
+        from safetensors import safe_open
 
+        wanted = None if dtype is None else floating(dtype)
         tensors: dict[str, torch.Tensor] = {}
-        for path in sorted(folder.rglob("*.safetensors")):
-            loaded = load_file(path, device=device)
-            if repeated := tensors.keys() & loaded.keys():
-                raise _failed(f"tensor {min(repeated)[:100]!r} is in two files")
-            tensors.update(loaded)
+        for item in held.weights:
+            with safe_open(str(item.held.path), framework="pt", device=device) as file:
+                names = file.keys() if item.tensors is None else item.tensors
+                if repeated := tensors.keys() & set(names):
+                    raise _failed(f"tensor {min(repeated)[:100]!r} is in two files")
+                for name in names:
+                    tensors[name] = converted(name, file.get_tensor(name), wanted)
         if not tensors:
             raise _failed("the Release holds no tensors")
         return tensors
 
 
-def model(copied: PrivateCopy, device: str) -> PreTrainedModel:
+def model(held: HeldRelease, device: str, dtype: DType | None) -> PreTrainedModel:
     """The model that ``config.json`` names, built from a class of the library, in eval mode.
 
     Raises:
+        UsageError: ``bad-dtype``.
         ToolError: ``missing-extra`` or ``load-failed``.
     """
     with _loading(), _offline():
-        library_class = _library_class(copied.model)
+        library_class = _library_class(held.folder)
         loaded: PreTrainedModel = library_class.from_pretrained(
-            copied.model,
+            held.folder,
             local_files_only=True,
             trust_remote_code=False,
             use_safetensors=True,
+            **({} if dtype is None else {"dtype": floating(dtype)}),
         )
         loaded.to(device)
         loaded.eval()
-        loaded.verified = copied.verified
-        loaded.processor = _processor(copied.model)
+        loaded.verified = held.verified
+        loaded.processor = _processor(held.folder)
         return loaded
 
 

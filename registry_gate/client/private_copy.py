@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_gate.client.find import release_source
-from registry_gate.client.reference import parse
+from registry_gate.client.accepted import open_release
 from registry_gate.errors import FetchError, ToolError
 from registry_gate.progress import Progress, silent
 
@@ -41,18 +37,14 @@ def verify_where_it_lies(
     progress: Progress = silent,
 ) -> Verified:
     """Verify without keeping a copy; see ``client.load.verify``."""
-    from registry_gate import settings as settings_module
-    from registry_gate.signing.trust import effective_trust
-    from registry_gate.signing.verify import check_files, read_statements
+    from registry_gate.signing.verify import check_chunked, counted
 
-    settings = settings_module.load(registry_uri=registry_uri)
-    accepted = effective_trust(settings, trust)
-    reference = parse(ref, settings_module.DEFAULT_ALIAS)
     try:
-        with release_source(reference, settings) as source:
-            found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
-            check_files(source, found.manifest, progress)
-            return found.verified
+        with open_release(ref, trust, registry_uri) as release:
+            told = counted(release.found.manifest, progress)
+            for file in release.found.manifest.files:
+                check_chunked(release.source, file, told)
+            return release.found.verified
     except OSError as error:
         raise FetchError("cannot-read-release", f"{str(ref)[:200]!r}: {error.strerror or error}") from error
 
@@ -69,36 +61,18 @@ def copy_to(
     Raises:
         registry_gate.errors.Error: every refusal and failure.
     """
-    from registry_gate import settings as settings_module
-    from registry_gate.signing.trust import effective_trust
-    from registry_gate.signing.verify import copy_verified, read_statements
+    from registry_gate.signing.verify import copy_verified
 
-    settings = settings_module.load(registry_uri=registry_uri)
-    accepted = effective_trust(settings, trust)
-    reference = parse(ref, settings_module.DEFAULT_ALIAS)
     try:
-        with release_source(reference, settings) as source:
-            found = read_statements(source, accepted, expect_name=reference.name, expect_id=reference.id)
-            copy_verified(source, found, destination, progress)
+        with open_release(ref, trust, registry_uri) as release:
+            copy_verified(release.source, release.found, destination, progress)
+            return PrivateCopy(destination, release.found.verified)
     except OSError as error:
         remove(destination)
         raise ToolError("copy-failed", f"{destination}: {error.strerror or error}") from error
     except BaseException:
         remove(destination)
         raise
-    return PrivateCopy(destination, found.verified)
-
-
-@contextmanager
-def private_copy(ref: str | os.PathLike[str], trust: Trust | Path | str | None) -> Iterator[PrivateCopy]:
-    """A read-only private copy for the time of a ``with``; deleted at its end, whatever happened."""
-    scratch = Path(tempfile.mkdtemp(prefix="registry-gate-load-"))
-    try:
-        copied = copy_to(ref, trust, scratch / "release")
-        make_read_only(copied.root)
-        yield copied
-    finally:
-        remove(scratch)
 
 
 def make_read_only(root: Path) -> None:

@@ -10,22 +10,27 @@ from pathlib import Path
 from registry_gate.errors import UsageError
 
 _REGISTERED = re.compile(r"models:/([^/:@]+)(?:@([^/:@]+)|/([0-9]{1,9}))")
+_PINNED = re.compile(r"models:/([^/:@]+)@(sha256:[0-9a-f]{64})")
 _FOLDER_LIKE = ("/", "./", "../", "~")
 _MAX_REFERENCE = 4096
 
 
 @dataclass(frozen=True)
 class Reference:
-    """A folder, or a registered name with an alias or a version; ``id`` where the source id was given."""
+    """A folder, or a registered name with an alias, a version, or the digest of its manifest.
+
+    ``id`` is there where the source id was given.
+    """
 
     folder: Path | None = None
     name: str | None = None
     alias: str | int | None = None
     id: str | None = None
+    manifest: str | None = None
 
 
 def parse(ref: str | os.PathLike[str], alias: str) -> Reference:
-    """Read ``org/model``, ``models:/name@alias``, ``models:/name/3`` or a folder's path.
+    """Read ``org/model``, ``models:/name`` with ``@alias``, ``/3`` or ``@sha256:...``, or a folder's path.
 
     Text that could be a model id is one, whatever lies in the working folder: a folder so named is written
     ``./org/model``.
@@ -56,6 +61,8 @@ def _expanded(path: Path) -> Path:
 
 
 def _registered(ref: str) -> Reference:
+    if pinned := _PINNED.fullmatch(ref):
+        return Reference(name=pinned[1], manifest=pinned[2])
     match = _REGISTERED.fullmatch(ref)
     if match is None:
         raise _bad(ref)
@@ -86,5 +93,6 @@ def _bad(ref: str) -> UsageError:
     return UsageError(
         "bad-reference",
         f"{ref[:200]!r} names no model",
-        todo="write org/model, models:/name@alias, models:/name/3, or a folder as ./folder",
+        todo="write org/model, models:/name@alias, models:/name/3, models:/name@sha256:<manifest digest>, "
+        "or a folder as ./folder",
     )

@@ -14,7 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPException, HTTPMessage
+from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, BinaryIO, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
 
@@ -23,11 +23,11 @@ from registry_gate.signing.refusal import refusal, shown
 
 _REGISTRY = "/api/2.0/mlflow"
 _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+_MANIFEST_TAG = "registry_gate.manifest"  # a hint that finds a version; its statements prove it
 _TIMEOUT = 60  # seconds without a byte
 _MAX_ANSWER = 16 * 1024 * 1024
-_MAX_LISTED = 100_000
-_MAX_DEPTH = 64
 _ABSENT = (400, 404)
+_NOT_THAT_LONG = 416
 
 
 @dataclass(frozen=True)
@@ -85,18 +85,33 @@ class RestRegistry:
         source = str((uri or {}).get("artifact_uri") or described.get("source", ""))
         return Version(name=str(described.get("name", "")), version=version, source_uri=source)
 
-    def release(self, source_uri: str) -> RestRelease | None:
-        """The Release at a version's source, if the server itself passes its files on, else None."""
+    def version_with(self, name: str, manifest: str) -> Version | None:
+        """Ask for the newest version tagged with a manifest's digest; None if there is none.
+
+        Raises:
+            FetchError: ``registry-unreachable``.
+        """
+        wanted = f"name='{name.replace(chr(39), '')}' and tags.`{_MANIFEST_TAG}`='{manifest}'"
+        query = {"filter": wanted, "max_results": "200", "order_by": "version_number DESC"}
+        answer = self._json(f"{_REGISTRY}/model-versions/search?{urlencode(query)}") or {}
+        found = answer.get("model_versions", [])
+        described = [_mapping(item) for item in found] if isinstance(found, list) else []
+        numbers = [str(item.get("version", "")) for item in described if item.get("name") == name]
+        known = [int(number) for number in numbers if number.isascii() and number.isdigit()]
+        return self.version_for(name, max(known)) if known else None
+
+    def served_path(self, source_uri: str) -> str | None:
+        """The artifact path of a version's source, if the server itself passes its files on, else None."""
         try:
             parts = urlsplit(source_uri)
         except ValueError:
             return None
         path = unquote(parts.path)
         if parts.scheme == "mlflow-artifacts" and not parts.netloc:
-            return RestRelease(self, path.strip("/"))
+            return path.strip("/")
         prefix = urlsplit(self.uri + _ARTIFACTS)
         if (parts.scheme, parts.netloc) == (prefix.scheme, prefix.netloc) and path.startswith(prefix.path):
-            return RestRelease(self, path.removeprefix(prefix.path).strip("/"))
+            return path.removeprefix(prefix.path).strip("/")
         return None
 
     def listing(self, path: str) -> list[tuple[str, bool]]:
@@ -104,24 +119,47 @@ class RestRegistry:
         answer = self._json(f"{_ARTIFACTS}?{urlencode({'path': path})}") or {}
         files = answer.get("files", [])
         if not isinstance(files, list):
-            raise self._failed("it listed its files in an unknown form")
+            raise self.failed("it listed its files in an unknown form")
         described = [_mapping(item) for item in files]
         return [(str(item.get("path", "")), item.get("is_dir") is True) for item in described]
 
     @contextmanager
     def stream(self, path: str) -> Iterator[BinaryIO]:
         """One artifact's bytes; raises ``missing-file`` or ``registry-unreachable``."""
-        url = f"{self.uri}{_ARTIFACTS}/{quote(path)}"
+        with self.answer(path) as response, self.explained():
+            yield cast("BinaryIO", response)
+
+    def answer(self, path: str, span: tuple[int, int] | None = None) -> HTTPResponse:
+        """The server's answer with an artifact, or with the bytes of it from begin to end, not read yet.
+
+        Raises:
+            VerificationError: ``missing-file``, or ``bytes-differ`` where it is too short for the span.
+            FetchError: ``registry-unreachable``.
+        """
+        request = self._request(f"{self.uri}{_ARTIFACTS}/{quote(path)}")
+        if span is not None:
+            request.add_header("Range", f"bytes={span[0]}-{span[1] - 1}")
         try:
-            with self._opener.open(self._request(url), timeout=_TIMEOUT) as response:
-                yield cast("BinaryIO", response)
+            return cast("HTTPResponse", self._opener.open(request, timeout=_TIMEOUT))
         except urllib.error.HTTPError as error:
             error.close()
             if error.code in _ABSENT:
                 raise refusal("missing-file", f"the registry has no {shown(path)}") from error
-            raise self._failed(f"it answered {error.code}") from error
+            if error.code == _NOT_THAT_LONG:
+                raise refusal(
+                    "bytes-differ", f"{shown(path)} ends before the bytes that were signed"
+                ) from error
+            raise self.failed(f"it answered {error.code}") from error
         except (OSError, HTTPException) as error:
-            raise self._failed(str(error)) from error
+            raise self.failed(str(error)) from error
+
+    @contextmanager
+    def explained(self) -> Iterator[None]:
+        """Turn what goes wrong while an answer is read into ``registry-unreachable``."""
+        try:
+            yield
+        except (OSError, HTTPException) as error:
+            raise self.failed(str(error)) from error
 
     def _json(self, path: str) -> dict[str, object] | None:
         try:
@@ -132,49 +170,20 @@ class RestRegistry:
             error.close()
             if error.code in _ABSENT:
                 return None
-            raise self._failed(f"it answered {error.code}") from error
+            raise self.failed(f"it answered {error.code}") from error
         except (OSError, HTTPException, ValueError, RecursionError) as error:
-            raise self._failed(str(error)) from error
+            raise self.failed(str(error)) from error
 
     def _request(self, url: str) -> urllib.request.Request:
         return urllib.request.Request(url, headers=self._headers)  # noqa: S310 - settings allow http(s) only
 
-    def _failed(self, detail: str) -> FetchError:
+    def failed(self, detail: str) -> FetchError:
+        """The error for a server that does not do what it should."""
         return FetchError(
             "registry-unreachable",
             f"the registry at {self.uri} did not answer as expected: {shown(detail)}",
             todo="check the address, the network and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
-
-
-class RestRelease:
-    """A Release behind a server; names come from its listing, bytes from its artifact route."""
-
-    def __init__(self, registry: RestRegistry, root: str) -> None:
-        self._registry = registry
-        self._root = root
-
-    def names(self) -> frozenset[str]:
-        """Every file the server lists under the Release."""
-        found: set[str] = set()
-        folders = [""]
-        while folders:
-            folder = folders.pop()
-            for entry, is_folder in self._registry.listing(f"{self._root}/{folder}".rstrip("/")):
-                name = f"{folder}{entry.rpartition('/')[2]}"
-                if is_folder and name.count("/") < _MAX_DEPTH:
-                    folders.append(f"{name}/")
-                else:
-                    found.add(name)
-                if len(found) + len(folders) > _MAX_LISTED:
-                    raise refusal("unexpected-file", f"the registry lists more than {_MAX_LISTED} entries")
-        return frozenset(found)
-
-    @contextmanager
-    def open(self, name: str) -> Iterator[BinaryIO]:
-        """One file's bytes."""
-        with self._registry.stream(f"{self._root}/{name}") as stream:
-            yield stream
 
 
 def _mapping(value: object) -> dict[str, object]:

@@ -17,15 +17,23 @@ from registry_gate.formats.pickle_scanner import scan
 from registry_gate.formats.polyglot import second_reading
 from registry_gate.formats.recognised import (
     BY_FORMAT,
+    beside_openvino,
     is_joblib,
     is_msgpack_map,
+    is_openvino,
     keras_code_in,
     note,
     protobuf_kind,
 )
 from registry_gate.formats.safetensors_file import read_safetensors
 from registry_gate.formats.sniff import HEAD, PICKLE_SUFFIXES, Glance, contradicts, sniff
-from registry_gate.formats.text_files import is_document, is_text, protobuf_format, read_text
+from registry_gate.formats.text_files import (
+    is_document,
+    is_text,
+    protobuf_fields,
+    protobuf_format,
+    read_text,
+)
 from registry_gate.formats.torch_file import read_zip
 from registry_gate.formats.torch_legacy import read_legacy
 from registry_gate.formats.unpacking import packing_of, unpack
@@ -107,7 +115,7 @@ def _dispatch(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
         FileFormat.NUMPY: lambda: read_numpy(path, relative, limits),
         FileFormat.JSON: lambda: read_json(path, glance, limits),
         FileFormat.TEXT: lambda: read_text(path, glance, limits),
-        FileFormat.UNKNOWN: lambda: _unknown(glance),
+        FileFormat.UNKNOWN: lambda: _unknown(path, glance),
     }
     if format_ in readers:
         return readers[format_]()
@@ -119,7 +127,9 @@ def _dispatch(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
 def _foreign(path: Path, glance: Glance, format_: FileFormat) -> FileFacts:
     """A format of another framework: what it is, and the code that it would bring along."""
     kind = BY_FORMAT[format_]
-    problems = [note(protobuf_kind(glance.name) if kind == "protobuf" else kind)]
+    if kind == "protobuf":
+        kind = protobuf_kind(protobuf_fields(path) or frozenset(), glance.name)
+    problems = [note(kind)]
     code = keras_code_in(path) if format_ is FileFormat.HDF5 else None
     if code:
         problems.append(Problem(code="custom-code", detail=code))
@@ -128,9 +138,9 @@ def _foreign(path: Path, glance: Glance, format_: FileFormat) -> FileFacts:
 
 def _whole(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat:
     """Name a file that no magic bytes mark, by reading it."""
-    protobuf = protobuf_format(path, glance, limits)
-    if protobuf is not None:
-        return protobuf
+    marked = protobuf_format(path, glance) or (FileFormat.UNKNOWN if is_openvino(glance.head) else None)
+    if marked is not None:
+        return marked
     text = is_text(path)
     if not text and _unpacks(path, glance):
         return FileFormat.ARCHIVE
@@ -168,23 +178,28 @@ def _runs_as_pickle(path: Path, glance: Glance, text: bool, limits: ReaderLimits
     return program.calls > 0 or program.imports > 0 or (program.complete and program.pickles[0].opcodes > 2)
 
 
-def _unknown(glance: Glance) -> FileFacts:
+def _unknown(place: Path, glance: Glance) -> FileFacts:
     """Unknown bytes: other frameworks' weights by their usual names, anything else not understood."""
     path = glance.path.lower()
+    openvino = glance.name.startswith("openvino_") or "openvino/" in path
     other = (
         path.endswith(_OTHER_SUFFIXES)
         or any(path.startswith(folder) or f"/{folder}" in path for folder in _OTHER_FOLDERS)
-        or glance.name.startswith("openvino_")
         or ".ckpt.data-" in glance.name
         or ".data-0000" in glance.name
     )
     if is_msgpack_map(glance.head):
-        return _named(glance, FileFormat.UNKNOWN, note("msgpack"))
-    if other:
-        openvino = glance.name.startswith("openvino_") or "openvino/" in path
-        return _named(glance, FileFormat.UNKNOWN, note("openvino" if openvino else "by-name"))
-    detail = f"unknown bytes, beginning {glance.head[:8].hex()}"
-    return _named(glance, FileFormat.UNKNOWN, Problem(code="not-understood", detail=detail))
+        kind = "msgpack"
+    elif openvino or is_openvino(glance.head) or beside_openvino(place):
+        kind = "openvino"
+    elif "com.apple.coreml/" in path:
+        kind = "coreml"
+    elif other:
+        kind = "by-name"
+    else:
+        detail = f"unknown bytes, beginning {glance.head[:8].hex()}"
+        return _named(glance, FileFormat.UNKNOWN, Problem(code="not-understood", detail=detail))
+    return _named(glance, FileFormat.UNKNOWN, note(kind))
 
 
 def _named(glance: Glance, format_: FileFormat, *problems: Problem) -> FileFacts:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from registry_gate.evidence import ConfigFacts, FileFacts, FileFormat, Problem
+from registry_gate.formats.instantiation import TARGET, target_hazard
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.shown import shown
 from registry_gate.formats.sniff import Glance
@@ -158,6 +159,10 @@ def _text_field(reading: _Reading, where: str, key: str, value: str) -> None:
     if key in _NOTED_FIELDS:
         if value:
             reading.reference(where, value)
+    elif key == TARGET:
+        hazard = target_hazard(value)
+        if hazard:
+            reading.problem("custom-code", where, hazard)
     elif key in ("chat_template", "template") or "{%" in value or "{{" in value:
         hazard = template_hazard(value)
         if hazard and reading.name != "tokenizer.json":

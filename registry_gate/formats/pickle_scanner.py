@@ -1,7 +1,7 @@
 """picklescan as a second opinion, called inside the confined child.
 
-It blocks a list of names, reads literals into memory, and calls what it cannot parse clean; so anything it
-only logs counts as an error here, never as a clean answer.
+It blocks a list of names, keeps what it reads in memory (see :mod:`registry_gate.formats.elided`), and calls
+what it cannot parse clean; so anything it only logs counts as an error here, never as a clean answer.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from registry_gate.evidence import FileFormat, ScannerFacts
+from registry_gate.formats.elided import Elided
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.shown import shown
 
@@ -29,6 +30,7 @@ SCANNED = frozenset(
 _IN_MEMORY = frozenset({FileFormat.TORCH_LEGACY, FileFormat.PICKLE})
 _FAILURES = ("could not parse", "Invalid file", "ERROR: parsing")
 _MAX_NAMES = 500
+_FACTOR = 4  # single bytes that picklescan reads an instruction, at most
 
 
 def scan(path: Path, relative: str, format_: FileFormat, limits: ReaderLimits) -> ScannerFacts | None:
@@ -48,11 +50,13 @@ def scan(path: Path, relative: str, format_: FileFormat, limits: ReaderLimits) -
     except ImportError:
         return ScannerFacts(scanner="picklescan", status="error", detail="picklescan is not installed")
     name = f"picklescan {getattr(picklescan, '__version__', '')}".strip()
-    if format_ in _IN_MEMORY and path.stat().st_size > limits.max_scanner_bytes:
+    size = path.stat().st_size
+    if format_ in _IN_MEMORY and size > limits.max_scanner_bytes:
         return ScannerFacts(scanner=name, status="error", detail="larger than the scanner is given")
     with _overheard() as messages, path.open("rb") as file:
+        given = Elided(file, size, _FACTOR * limits.max_pickle_opcodes) if format_ in _IN_MEMORY else file
         try:
-            result = scan_bytes(file, "file", PurePosixPath(relative.lower()).suffix)
+            result = scan_bytes(given, "file", PurePosixPath(relative.lower()).suffix)
         except Exception as error:  # it raises bare Exception and whatever its parsers raise
             return ScannerFacts(scanner=name, status="error", detail=shown(repr(error)))
     failures = [text for text in messages if _is_failure(text)]

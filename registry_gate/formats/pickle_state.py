@@ -24,6 +24,7 @@ from registry_gate.formats.pickle_values import (
 from registry_gate.formats.shown import shorten
 
 MAX_NAME = 512
+_SPARE_KEYS = 4096
 _MAX_SUSPECTS = 4096
 _SHORTEST = 4
 _WINDOW = 16 * 1024 * 1024  # bytes of a mapped file that stay in memory
@@ -198,6 +199,9 @@ class Machine:
         """Store the top of the stack in the memo."""
         if key < 0:
             raise Malformed(self.at, "a negative memo key")
+        if key > self.opcodes + _SPARE_KEYS:
+            # picklers count from zero, and an unpickler makes room for all keys below
+            raise Malformed(self.at, f"memo key {key} after {self.opcodes} instructions")
         self.memo[key] = self.top()
 
     def recall(self, key: int) -> None:

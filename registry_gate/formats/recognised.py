@@ -82,6 +82,7 @@ _MODULE = re.compile(
     rb"\"module\"\s{0,8}:\s{0,8}\"(?!keras[.\"]|keras_|tf_keras|builtins\"|tensorflow\.)([\w.]{1,80})\""
 )
 _OVERLAP = 256
+_GRAPH_HEAD = 1024
 
 
 def note(kind: str, more: str = "") -> Problem:
@@ -90,13 +91,39 @@ def note(kind: str, more: str = "") -> Problem:
     return Problem(code=code, detail=f"{what}{more}; {instead}")
 
 
-def protobuf_kind(name: str) -> str:
-    """Which framework a protobuf document belongs to, by its file name."""
-    if name.endswith(".mlmodel"):
+def protobuf_kind(fields: frozenset[tuple[int, int]], name: str) -> str:
+    """Which framework a protobuf document belongs to, by its top-level fields, else by its file name.
+
+    Sources: ``onnx.proto`` (ModelProto: version, graph and operator sets), ``Model.proto`` of Core ML
+    (version, description, and the model itself in a field of 200 or more), ``saved_model.proto``.
+    """
+    if {(1, 0), (7, 2), (8, 2)} <= fields and max(fields)[0] < _CORE_ML:
+        return "onnx"
+    if {(1, 0), (2, 2)} <= fields and any(field >= _CORE_ML and wire == 2 for field, wire in fields):
         return "coreml"
-    return (
-        "saved-model" if name in ("saved_model.pb", "saved_model.pbtxt", "keras_metadata.pb") else "protobuf"
-    )
+    if fields == {(1, 0), (2, 2)} and not name.endswith(".mlmodel"):
+        return "saved-model"
+    if name in ("saved_model.pb", "saved_model.pbtxt", "keras_metadata.pb"):
+        return "saved-model"
+    return "coreml" if name.endswith(".mlmodel") else "protobuf"
+
+
+_CORE_ML = 200
+_OPENVINO = re.compile(rb"\A\s*(?:<\?xml[^>]{0,100}>\s*)?<net\s[^>]{0,400}\bversion=\"1[0-9]\"")
+
+
+def is_openvino(head: bytes) -> bool:
+    """True where a text begins as the graph of an OpenVINO model does (``<net name=... version="11">``)."""
+    return _OPENVINO.match(head) is not None
+
+
+def beside_openvino(path: Path) -> bool:
+    """True for a ``.bin`` beside the OpenVINO graph of the same name: the numbers of that graph."""
+    graph = path.with_suffix(".xml")
+    if path.suffix.lower() != ".bin" or graph.is_symlink() or not graph.is_file():
+        return False
+    with graph.open("rb") as file:
+        return is_openvino(file.read(_GRAPH_HEAD))
 
 
 def keras_code(data: bytes) -> str | None:

@@ -69,6 +69,25 @@ def read_safetensors(path: Path, relative: str, limits: ReaderLimits) -> FileFac
     )
 
 
+def tensor_places(header: bytes, size: int, limits: ReaderLimits) -> tuple[TensorSource, ...]:
+    """Each tensor of a safetensors file and its place, from a header that must describe every byte.
+
+    Args:
+        header: the JSON alone, without the eight bytes of its length.
+        size: bytes of the whole file.
+        limits: bounds on the header.
+
+    Raises:
+        ValueError: with the first problem of the header.
+    """
+    start = 8 + len(header)
+    reading = _Reading(limits, start, size - start)
+    _walk(reading, header)
+    if reading.problems:
+        raise ValueError(f"{reading.problems[0].code}: {reading.problems[0].detail}")
+    return tuple(reading.tensors)
+
+
 def _walk(reading: _Reading, header: bytes) -> None:
     document = _document(reading, header)
     if document is None:

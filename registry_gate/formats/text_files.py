@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import codecs
+import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from registry_gate.evidence import FileFacts, FileFormat, Problem
+from registry_gate.formats.instantiation import yaml_hazard
 from registry_gate.formats.limits import MIB, ReaderLimits
+from registry_gate.formats.recognised import protobuf_kind
 from registry_gate.formats.shown import shown
 from registry_gate.formats.sniff import Glance
 from registry_gate.formats.templates import template_hazard
@@ -16,7 +19,7 @@ from registry_gate.formats.templates import template_hazard
 _CHUNK = MIB
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _DOCUMENTS = ("readme", "license", "licence", "notice", "copying", "use_policy", "changelog")
-_YAML_OBJECT = re.compile(r"!!python/[\w./:]{1,80}")
+_MAX_YAML = 4 * MIB
 _MAX_VARINT = 10
 _MAX_FIELDS = 4_000_000
 
@@ -68,30 +71,37 @@ def read_text(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
 
 
 def _searched(path: Path, glance: Glance, limits: ReaderLimits) -> list[Problem]:
-    if glance.size > limits.max_config_bytes:
+    is_yaml = text_format(glance) is FileFormat.YAML
+    if glance.size > min(limits.max_config_bytes, _MAX_YAML if is_yaml else limits.max_config_bytes):
         return [Problem(code="document-too-large", detail=f"{glance.size} bytes")]
     text = path.read_text(encoding="utf-8")
-    if text_format(glance) is FileFormat.YAML:
-        found = _YAML_OBJECT.search(text)
-        return [Problem(code="custom-code", detail=f"asks for {shown(found.group())}")] if found else []
+    if is_yaml:
+        asked = yaml_hazard(text)
+        return [Problem(code="custom-code", detail=shown(asked))] if asked else []
     hazard = template_hazard(text)
     return [Problem(code="unsafe-template", detail=hazard)] if hazard else []
 
 
-def protobuf_fields(path: Path, limits: ReaderLimits) -> set[tuple[int, int]] | None:
+def protobuf_fields(path: Path) -> frozenset[tuple[int, int]] | None:
     """The (field number, wire type) pairs at a protobuf document's top level; None if it is none.
+
+    Values are stepped over, not read, so a document may be of any size.
 
     Source: the protocol buffers encoding; groups are refused, and a field must end inside the file.
     """
     size = path.stat().st_size
-    if size > limits.max_config_bytes:
+    if not size:
         return None
-    data = path.read_bytes()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:
+        return _fields(data, size)
+
+
+def _fields(data: mmap.mmap, size: int) -> frozenset[tuple[int, int]] | None:
     seen: set[tuple[int, int]] = set()
     at = 0
     for _ in range(_MAX_FIELDS):
         if at == size:
-            return seen or None
+            return frozenset(seen) or None
         key, at = _varint(data, at)
         field, wire = key >> 3, key & 7
         if key < 0 or not field or wire not in (0, 1, 2, 5):
@@ -103,7 +113,7 @@ def protobuf_fields(path: Path, limits: ReaderLimits) -> set[tuple[int, int]] | 
     return None
 
 
-def _varint(data: bytes, at: int) -> tuple[int, int]:
+def _varint(data: mmap.mmap, at: int) -> tuple[int, int]:
     """A base-128 number and the offset after it; (-1, at) where there is none."""
     value = 0
     for step, byte in enumerate(data[at : at + _MAX_VARINT]):
@@ -113,7 +123,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int]:
     return -1, at
 
 
-def _skip(data: bytes, at: int, wire: int) -> int:
+def _skip(data: mmap.mmap, at: int, wire: int) -> int:
     """The offset after a field's value, negative where it cannot be told."""
     if wire == 2:
         length, after = _varint(data, at)
@@ -124,9 +134,9 @@ def _skip(data: bytes, at: int, wire: int) -> int:
     return at + (8 if wire == 1 else 4)
 
 
-def protobuf_format(path: Path, glance: Glance, limits: ReaderLimits) -> FileFormat | None:
+def protobuf_format(path: Path, glance: Glance) -> FileFormat | None:
     """Tell sentencepiece models, ONNX and other protobuf documents apart; None for anything else."""
-    fields = protobuf_fields(path, limits) if glance.head[:1] in (b"\x08", b"\x0a") else None
+    fields = protobuf_fields(path) if glance.head[:1] in (b"\x08", b"\x0a") else None
     if fields is None:
         return FileFormat.ONNX if glance.suffix == ".onnx" and glance.head[:1] == b"\x08" else None
     if (
@@ -135,6 +145,8 @@ def protobuf_format(path: Path, glance: Glance, limits: ReaderLimits) -> FileFor
         and glance.head[2:3] == b"\x0a"
     ):
         return FileFormat.SENTENCEPIECE
-    if glance.suffix == ".onnx":
+    kind = protobuf_kind(fields, glance.name)
+    if glance.suffix == ".onnx" or kind == "onnx":
         return FileFormat.ONNX
-    return FileFormat.NATIVE_PROTOBUF if glance.suffix in (".pb", ".pbtxt", ".mlmodel") else None
+    named = glance.suffix in (".pb", ".pbtxt", ".mlmodel")
+    return FileFormat.NATIVE_PROTOBUF if named or kind != "protobuf" else None

@@ -163,9 +163,13 @@ def _add(collection: Collection, names: set[str], key: Value, value: Value) -> N
     if not is_tensor(value):
         collection.set_aside(key)
         return
-    if not isinstance(key, str) or (hazard := name_problem(key)):
-        detail = "is no text" if not isinstance(key, str) else hazard
-        collection.problem("tensor-name", f"the tensor name {render(key)} {detail}")
+    if type(key) is int:
+        detail = f"{render(key)} names a tensor by number, which no safetensors file can; save under texts"
+        collection.problem("tensor-not-convertible", detail)
+        return
+    hazard = name_problem(key) if isinstance(key, str) else "is no text"
+    if not isinstance(key, str) or hazard:
+        collection.problem("tensor-name", f"the tensor name {render(key)} {hazard}")
         return
     if key in names:
         collection.problem("tensor-name", f"the tensor name {render(key)} is set twice", key)

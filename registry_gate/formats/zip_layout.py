@@ -8,6 +8,7 @@ trailing bytes. Source: APPNOTE.TXT 6.3.10 sections 4.3 and 4.4.
 
 from __future__ import annotations
 
+import stat
 import struct
 import zlib
 from dataclasses import dataclass
@@ -26,6 +27,8 @@ _LOCATOR = struct.Struct("<4sIQI")
 _FULL32 = 0xFFFFFFFF
 _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
+_UNICODE_PATH = 0x7075
+_ORDINARY = (0, stat.S_IFREG, stat.S_IFDIR)
 _MAX_DIRECTORY = 64 * 1024 * 1024
 
 
@@ -68,6 +71,8 @@ class _Entry:
     packed: int
     size: int
     header: int
+    mode: int = 0
+    renamed: bool = False
 
 
 def read_layout(file: Readable, size: int, limits: ReaderLimits) -> Layout:
@@ -163,9 +168,9 @@ def _entries(data: bytes, start: int, count: int) -> list[_Entry]:
         name_at = at + _CENTRAL.size
         extra = data[name_at + names : name_at + names + extras]
         size, packed, header = _wide(extra, fields[9], fields[8], fields[16], start + at)
-        entries.append(
-            _Entry(data[name_at : name_at + names], fields[3], fields[4], fields[7], packed, size, header)
-        )
+        raw = data[name_at : name_at + names]
+        mode, renamed = fields[15] >> 16, _UNICODE_PATH in _kinds(extra)
+        entries.append(_Entry(raw, fields[3], fields[4], fields[7], packed, size, header, mode, renamed))
         at = name_at + names + extras + comments
     if at != len(data):
         raise Malformed(start + at, "the central directory holds more than its members")
@@ -190,6 +195,16 @@ def _wide(extra: bytes, size: int, packed: int, header: int, at: int) -> tuple[i
     if wanted and not seen:
         raise Malformed(at, "a member lacks its zip64 sizes")
     return values[0], values[1], values[2]
+
+
+def _kinds(extra: bytes) -> set[int]:
+    """The kinds of the extra fields of one record."""
+    kinds, position = set(), 0
+    while position + 4 <= len(extra):
+        kind, length = struct.unpack_from("<2H", extra, position)
+        kinds.add(kind)
+        position += 4 + length
+    return kinds
 
 
 def _members(file: Readable, entries: list[_Entry], directory: int) -> Layout:
@@ -232,6 +247,7 @@ def _local(file: Readable, entry: _Entry, directory: int) -> tuple[int, list[tup
     if fields[0] != b"PK\x03\x04":
         raise Malformed(entry.header, "a member has no local header")
     name = _read(file, entry.header + _LOCAL.size, fields[9])
+    extra = _read(file, entry.header + _LOCAL.size + fields[9], fields[10])
     data_at = entry.header + _LOCAL.size + fields[9] + fields[10]
     if data_at + entry.packed > directory:
         raise Malformed(entry.header, "a member reaches into the central directory")
@@ -247,6 +263,7 @@ def _local(file: Readable, entry: _Entry, directory: int) -> tuple[int, list[tup
         if local != central and not (deferred and local == 0) and not (word != "crc" and local == _FULL32)
     ]
     differing += ["name"] if name != entry.raw_name else []
+    differing += ["name"] if _UNICODE_PATH in _kinds(extra) else []
     differing += ["flags"] if fields[2] != entry.flags else []
     differing += ["compression"] if fields[3] != entry.method else []
     return data_at, [
@@ -260,6 +277,10 @@ def _storage(entry: _Entry) -> list[tuple[str, str]]:
         found.append(
             ("zip-readers-differ", f"flag bits 0x{entry.flags:04x} (encryption, patches or unknown)")
         )
+    if entry.renamed:
+        found.append(("zip-readers-differ", "an extra field gives the member another name"))
+    if stat.S_IFMT(entry.mode) not in _ORDINARY:
+        found.append(("zip-readers-differ", "a member is marked as a link or device"))
     if entry.method != 0:
         found.append(("zip-compressed", f"compressed by method {entry.method}"))
     elif entry.packed != entry.size:

@@ -22,7 +22,15 @@ from registry_gate.candidate import Candidate, SourceKind
 from registry_gate.decision import Decision, Verdict
 from registry_gate.errors import FetchError, ToolError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
-from registry_gate.log.entries import FIRST_PREVIOUS, PAYLOAD_TYPE, DecisionBody, LogEntry, ReceiptBody
+from registry_gate.log.entries import (
+    FIRST_PREVIOUS,
+    PAYLOAD_TYPE,
+    Body,
+    DecisionBody,
+    LogEntry,
+    ReceiptBody,
+)
+from registry_gate.log.first_seen import seen_in
 from registry_gate.release import Receipt
 from registry_gate.signing.dsse import parse_canonical, seal, unseal
 from registry_gate.signing.keys import Signer
@@ -66,7 +74,7 @@ class AdmissionLog:
             VerificationError: ``log-damaged``; nothing is appended to a damaged log.
             ToolError: ``log-not-written``.
         """
-        return self._append(
+        return self.append(
             DecisionBody(
                 verdict=decision.verdict,
                 candidate=evidence.candidate,
@@ -77,12 +85,13 @@ class AdmissionLog:
                 evidence_digest=decision.evidence_digest,
                 manifest_digest=manifest_digest,
                 reasons=tuple(dict.fromkeys(reason.code for reason in decision.reasons)),
+                seen=seen_in(evidence),
             )
         )
 
     def append_receipt(self, receipt: Receipt) -> LogEntry:
         """Record where the registry holds a Release; raises what ``append_decision`` raises."""
-        return self._append(ReceiptBody(receipt=receipt))
+        return self.append(ReceiptBody(receipt=receipt))
 
     def next_sequence(self) -> int:
         """The number the next entry will have if nobody else appends first."""
@@ -125,7 +134,8 @@ class AdmissionLog:
                 return entry
         return None
 
-    def _append(self, body: DecisionBody | ReceiptBody) -> LogEntry:
+    def append(self, body: Body) -> LogEntry:
+        """Record anything; raises what ``append_decision`` raises."""
         if self._signer is None:
             raise UsageError("log-read-only", "this log was opened without a signing key")
         try:
@@ -140,7 +150,7 @@ class AdmissionLog:
                 todo="make room or fix the permissions, then run again",
             ) from error
 
-    def _append_locked(self, descriptor: int, body: DecisionBody | ReceiptBody, signer: Signer) -> LogEntry:
+    def _append_locked(self, descriptor: int, body: Body, signer: Signer) -> LogEntry:
         lines, torn = _split(_read_all(descriptor))
         known = self._verified(lines)
         if torn:

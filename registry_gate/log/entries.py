@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field
 
-from registry_gate.candidate import Candidate, Sha256
+from registry_gate.candidate import Candidate, SeenFacts, Sha256
 from registry_gate.decision import Verdict
 from registry_gate.record import Record
 from registry_gate.release import Digest, Receipt
@@ -16,7 +16,10 @@ PAYLOAD_TYPE = "application/vnd.registry-gate.log-entry.v1+json"
 
 
 class DecisionBody(Record):
-    """One decision, whatever its verdict. ``commit`` is None where none was resolved."""
+    """One decision, whatever its verdict. ``commit`` is None where none was resolved.
+
+    ``seen`` is what the hub stated then of how the repository and its owner began.
+    """
 
     kind: Literal["decision"] = "decision"
     verdict: Verdict
@@ -28,6 +31,7 @@ class DecisionBody(Record):
     evidence_digest: Digest
     manifest_digest: Digest | None = None
     reasons: tuple[str, ...] = ()
+    seen: SeenFacts | None = None
 
 
 class ReceiptBody(Record):
@@ -37,10 +41,25 @@ class ReceiptBody(Record):
     receipt: Receipt
 
 
+class RenewalBody(Record):
+    """A Release got new statements; this entry's number is their sequence number."""
+
+    kind: Literal["renewal"] = "renewal"
+    registered_name: str
+    manifest_digest: Digest
+    renewed_sequence: int = Field(ge=1)
+    evidence_digest: Digest
+    policy_digest: Digest
+    expires_at: AwareDatetime
+
+
+Body = DecisionBody | ReceiptBody | RenewalBody
+
+
 class LogEntry(Record):
     """One signed line. ``previous`` is the hex sha256 of the line before it, without its newline."""
 
     sequence: int = Field(ge=1)
     previous: Sha256
     recorded_at: AwareDatetime
-    body: Annotated[DecisionBody | ReceiptBody, Field(discriminator="kind")]
+    body: Annotated[Body, Field(discriminator="kind")]

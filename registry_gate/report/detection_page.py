@@ -10,19 +10,12 @@ import base64
 import struct
 import zlib
 from dataclasses import dataclass
-from functools import cache
-from hashlib import sha256
-from importlib import resources
-from typing import TYPE_CHECKING
 
 from registry_gate.decision import Verdict
 from registry_gate.evidence import BehaviourMeasurement, Picture
 from registry_gate.report import plots
 from registry_gate.report.detected import Detection
-from registry_gate.report.escape import for_terminal
-
-if TYPE_CHECKING:
-    from jinja2 import Template
+from registry_gate.report.pages import template
 
 _SAID = {Verdict.ADMIT: "nothing found", Verdict.REVIEW: "review", Verdict.REJECT: "reject"}
 _MEANING = {
@@ -42,11 +35,8 @@ class _Shown:
 
 def as_html(found: Detection) -> str:
     """The detection as an HTML document."""
-    css = (resources.files("registry_gate.report") / "page.css").read_text(encoding="utf-8")
     asked = [test for test in found.tests if test.reason != "not asked for"]
-    return _template().render(
-        css=_own(css),
-        css_hash=f"sha256-{base64.b64encode(sha256(css.encode()).digest()).decode()}",
+    return template("detection.html.jinja").render(
         found=found,
         said=_SAID[found.verdict],
         meaning=_MEANING[found.verdict],
@@ -90,22 +80,3 @@ def png(picture: Picture) -> bytes:
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    source = (resources.files("registry_gate.report") / "detection.html.jinja").read_text(encoding="utf-8")
-    return Environment(autoescape=True, undefined=StrictUndefined, finalize=_spelt).from_string(source)
-
-
-def _own(text: str) -> str:
-    from markupsafe import Markup
-
-    return Markup(text)  # noqa: S704 - our own style sheet, never a candidate's text
-
-
-def _spelt(value: object) -> object:
-    """Spell out what cannot be seen; what the engine itself marked as safe is not a candidate's."""
-    return for_terminal(value) if type(value) is str else value

@@ -9,15 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from registry_gate.decision import Verdict
-from registry_gate.evidence import BehaviourMeasurement
-from registry_gate.finding import Finding, Location, Scalar, Status
+from registry_gate.finding import Finding, Location, Status
 from registry_gate.report.document import Report
 from registry_gate.report.escape import for_terminal
+from registry_gate.report.words import behaviour_numbers, measured, place
 
 _VERDICT_STYLE = {Verdict.ADMIT: "bold green", Verdict.REVIEW: "bold yellow", Verdict.REJECT: "bold red"}
 _STATUS_STYLE = {Status.NO_FINDINGS: "green", Status.FINDINGS: "yellow", Status.NOT_APPLICABLE: "dim"}
 _NOTHING_FOUND = "NOTHING FOUND"
-_MAX_MEASURED = 48
 _SEVERITY_STYLE = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan", "info": "dim"}
 
 
@@ -92,13 +91,7 @@ def _score(finding: Finding) -> str:
 
 
 def _where(location: Location) -> str:
-    parts = [location.file or ""]
-    parts += [
-        f"{name} {value}"
-        for name, value in location.model_dump(exclude={"file"}).items()
-        if value is not None
-    ]
-    shown = ", ".join(part for part in parts if part)
+    shown = place(location)
     return f" in {shown}" if shown else ""
 
 
@@ -111,43 +104,20 @@ def _checks(console: Console, report: Report) -> None:
         table.add_column(column, overflow="fold")
     for check in report.checks:
         status = Text(check.status.value, style=_STATUS_STYLE.get(check.status, "magenta"))
-        table.add_row(check.name, status, Text(for_terminal(check.reason or _measured(check.measurements))))
+        table.add_row(check.name, status, Text(for_terminal(check.reason or measured(check.measurements))))
     console.print(table)
 
 
-def _measured(measurements: dict[str, Scalar]) -> str:
-    """What fits a table; long texts (power notes, what a piece of evidence proves) are in the JSON report."""
-    told = {name: _number(value) for name, value in measurements.items() if value is not None}
-    return ", ".join(f"{name} {text}" for name, text in told.items() if 0 < len(text) <= _MAX_MEASURED)
-
-
-def _number(value: Scalar) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _behaviour(console: Console, report: Report) -> None:
-    measured = [test for test in report.behaviour if test.status == "measured"]
-    if not measured:
+    tests = [test for test in report.behaviour if test.status == "measured"]
+    if not tests:
         return
     console.print()
     _say(console, ("Behaviour", "bold"))
-    for test in measured:
-        _say(console, f"  {test.test}: {_behaviour_line(test)}")
+    for test in tests:
+        _say(console, f"  {test.test}: {behaviour_numbers(test)}")
         if test.power_note:
             _say(console, (f"    {test.power_note}", "dim"))
-
-
-def _behaviour_line(test: BehaviourMeasurement) -> str:
-    named = (
-        ("statistic", test.statistic),
-        ("p", test.p_value),
-        ("score", test.score),
-        ("threshold", test.threshold),
-    )
-    numbers = [f"{name} {value:.4g}" for name, value in named if value is not None]
-    if test.suspected_target is not None:
-        numbers.append(f"largest at class {test.suspected_target}")
-    return ", ".join([*numbers, f"seed {test.seed}", f"{test.seconds:.1f} s on {test.device}"])
 
 
 def _outcome(console: Console, report: Report) -> None:

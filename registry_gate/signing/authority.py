@@ -7,11 +7,13 @@ from datetime import timedelta
 
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Verdict, decide
+from registry_gate.errors import VerificationError
 from registry_gate.signing.attestations import carry, prove_one_form
 from registry_gate.signing.draft import Draft, make_draft, refuses
 from registry_gate.signing.order import Order, Signed
 from registry_gate.signing.seal import Sealer
 from registry_gate.signing.trust import Trust
+from registry_gate.signing.verify_statements import VerifiedStatements, verify_statements
 
 
 @dataclass(frozen=True)
@@ -63,10 +65,37 @@ def authorised(order: Order, trust: Trust) -> Draft:
         raise refuses("the registered name is not that of the candidate")
     if decision.policy_digest not in trust.policies:
         raise refuses(f"policy {policy.name!r} ({decision.policy_digest}) is not in the trust file")
+    if terms.issued_at - evidence.observed_at > timedelta(days=policy.evidence_days):
+        raise refuses(f"the policy allows evidence {policy.evidence_days} days of age")
     validity = terms.expires_at - terms.issued_at
     if not timedelta(0) < validity <= timedelta(days=policy.statement_days):
         raise refuses(f"the policy allows statements {policy.statement_days} days of validity")
-    draft = make_draft(evidence, decision, terms, trust.verifier)
+    standing = _standing(order, trust) if order.renews else None
+    bill = standing.bill_of_materials if standing else None
+    draft = make_draft(evidence, decision, terms, trust.verifier, bill)
+    if standing and draft.manifest != standing.manifest:
+        raise refuses("the evidence is not of the files that are to be signed again")
     if draft.manifest.digest() != order.manifest_digest:
         raise refuses("the digest asked for is not that of the files in the evidence")
     return draft
+
+
+def _standing(order: Order, trust: Trust) -> VerifiedStatements:
+    """What an order asks to renew, verified here: it must still hold, and be of the same source."""
+    renews, evidence = order.renews, order.evidence
+    if renews is None:
+        raise refuses("the order renews nothing")
+    try:
+        found = verify_statements(
+            b"".join(line.encode() + b"\n" for line in renews.statements),
+            renews.model_sig.encode(),
+            trust,
+            expect_name=evidence.registered_name,
+            expect_id=evidence.candidate.id,
+            now=order.terms.issued_at,
+        )
+    except VerificationError as error:
+        raise refuses(f"what is to be renewed does not verify: {error.code}: {error.message}") from error
+    if found.verified.sequence >= order.terms.sequence:
+        raise refuses("what is to be renewed has a later number")
+    return found

@@ -1,4 +1,8 @@
-"""One file's bytes against the manifest: size, every chunk's digest and the whole file's, in one pass."""
+"""One file's bytes against the manifest: size, every chunk's digest and the whole file's, in one pass.
+
+The gate reads back what it stored this way, so that what it publishes verifies by either digest; those who
+load verify by the chunks alone (``signing.chunks``, which says why that is enough).
+"""
 
 from __future__ import annotations
 
@@ -26,19 +30,6 @@ def check_bytes(stream: BinaryIO, file: ManifestFile, told: Told = nobody) -> No
     Raises:
         VerificationError: ``bytes-differ``.
     """
-    _read(stream, file, None, told)
-
-
-def copy_file(stream: BinaryIO, file: ManifestFile, out: BinaryIO, told: Told = nobody) -> None:
-    """Write what is hashed and hash what is written; ``out`` may be used only when this returns.
-
-    Raises:
-        VerificationError: ``bytes-differ``.
-    """
-    _read(stream, file, out, told)
-
-
-def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None, told: Told) -> None:
     whole = sha256()
     begin = 0
     for end, expected in zip(file.pieces(), file.chunks, strict=True):
@@ -46,16 +37,14 @@ def _read(stream: BinaryIO, file: ManifestFile, out: BinaryIO | None, told: Told
         for block in _blocks(stream, file, end - begin):
             whole.update(block)
             piece.update(block)
-            if out is not None:
-                out.write(block)
             told(len(block))
         if piece.hexdigest() != expected:
-            raise _differs(file, f"something changed at or after byte {begin}")
+            raise differs(file, f"something changed at or after byte {begin}")
         begin = end
     if stream.read(1):
-        raise _differs(file, f"it is longer than its {file.size} bytes")
+        raise differs(file, f"it is longer than its {file.size} bytes")
     if whole.hexdigest() != file.sha256:
-        raise _differs(file, "its sha256 is another")
+        raise differs(file, "its sha256 is another")
 
 
 def _blocks(stream: BinaryIO, file: ManifestFile, left: int) -> Iterator[bytes]:
@@ -63,10 +52,11 @@ def _blocks(stream: BinaryIO, file: ManifestFile, left: int) -> Iterator[bytes]:
     while left:
         block = stream.read(min(left, _BLOCK))
         if not block:
-            raise _differs(file, f"it ends before its {file.size} bytes")
+            raise differs(file, f"it ends before its {file.size} bytes")
         yield block
         left -= len(block)
 
 
-def _differs(file: ManifestFile, detail: str) -> VerificationError:
+def differs(file: ManifestFile, detail: str) -> VerificationError:
+    """The refusal of bytes that are not those of the manifest."""
     return refusal("bytes-differ", f"{shown(file.name)} is not the file that was signed: {detail}")

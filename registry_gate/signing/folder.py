@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol, Self
 
@@ -19,6 +20,23 @@ _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 
 
+class Reading(Protocol):
+    """One file, opened once, read at any offset.
+
+    ``concurrent`` says that any thread may read anywhere; else one thread reads, from front to back.
+    """
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether several threads may read at once, in any order."""
+
+    def read_into(self, room: memoryview, at: int, run_end: int) -> int:
+        """Fill ``room`` from offset ``at`` as far as it goes, and return how far; 0 only at the file's end.
+
+        ``run_end`` is where the caller will next leave a gap: a hint for how much to ask a server for.
+        """
+
+
 class ReleaseSource(Protocol):
     """Where a Release is read from. Names are relative POSIX paths; nothing it says is believed."""
 
@@ -27,6 +45,20 @@ class ReleaseSource(Protocol):
 
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """One file's bytes; raises ``missing-file`` or ``link``."""
+
+    def reading(self, name: str, size: int) -> AbstractContextManager[Reading]:
+        """One file of ``size`` bytes, they say, opened once; raises ``missing-file`` or ``link``."""
+
+
+@dataclass(frozen=True)
+class _Descriptor:
+    """A plain file's descriptor as a ``Reading``."""
+
+    descriptor: int
+    concurrent: bool = True
+
+    def read_into(self, room: memoryview, at: int, run_end: int) -> int:
+        return os.preadv(self.descriptor, [room], at)
 
 
 class Folder:
@@ -72,10 +104,17 @@ class Folder:
         finally:
             for directory in opened:
                 os.close(directory)
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise refusal("unexpected-file", f"{shown(name)} is not a plain file")
         with os.fdopen(descriptor, "rb", buffering=0) as file:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise refusal("unexpected-file", f"{shown(name)} is not a plain file")
             yield file
+
+    @contextmanager
+    def reading(self, name: str, size: int) -> Iterator[Reading]:
+        """Open one file as ``open`` does, to be read at offsets."""
+        with self.open(name) as file:
+            yield _Descriptor(file.fileno())
 
     def _walk(self, descriptor: int, prefix: str, depth: int, found: set[str]) -> None:
         before = len(found)

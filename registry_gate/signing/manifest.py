@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
+from hashlib import sha256
 from itertools import pairwise
 
 from registry_gate.errors import VerificationError
@@ -13,17 +15,18 @@ from registry_gate.signing.refusal import refusal, shown
 MAX_FILES = 100_000
 _MAX_NAME_BYTES = 1024
 _MAX_PART_BYTES = 255
+_OF_NOTHING = sha256().hexdigest()
 # The public Model Signing tool ignores these at the top of a model, so a file so named could not be verified.
 _IGNORED_BY_TOOLS = frozenset({".git", ".github", ".gitattributes", ".gitignore"})
 
 
-def manifest_of(staged: Staged) -> Manifest:
-    """The manifest of the staged files, checked.
+def manifest_of(staged: Staged, written: Mapping[str, bytes]) -> Manifest:
+    """The manifest of the staged files and of what the gate itself writes beside them, checked.
 
     Raises:
         VerificationError: ``bad-manifest``.
     """
-    files = (
+    files = [
         ManifestFile(
             name=file.name,
             size=file.size,
@@ -33,8 +36,15 @@ def manifest_of(staged: Staged) -> Manifest:
             chunks=file.chunks,
         )
         for file in staged.files
-    )
+    ]
+    files += [_written(name, data) for name, data in written.items()]
     return check_manifest(Manifest(files=tuple(sorted(files, key=lambda file: file.name))))
+
+
+def _written(name: str, data: bytes) -> ManifestFile:
+    """A file small enough to be one chunk."""
+    digest = sha256(data).hexdigest()
+    return ManifestFile(name=name, size=len(data), sha256=digest, chunk_size=len(data), chunks=(digest,))
 
 
 def check_manifest(manifest: Manifest) -> Manifest:
@@ -71,6 +81,8 @@ def _check_chunks(file: ManifestFile) -> None:
     bounds = (0, *file.chunk_ends)
     if file.chunk_ends and (bounds[-1] != file.size or any(a >= b for a, b in pairwise(bounds))):
         raise _bad(f"the chunks of {shown(file.name)} do not make up its {file.size} bytes")
+    if len(file.chunks) < 2 and file.sha256 != (file.chunks or (_OF_NOTHING,))[0]:
+        raise _bad(f"{shown(file.name)} has two digests for the same bytes")
 
 
 def _check_name(name: str) -> None:

@@ -12,11 +12,19 @@ from registry_gate.release import Digest, Terms
 from registry_gate.signing.identities import Signatory
 
 
+class Standing(Record):
+    """The attestations of an earlier Release that an order asks to renew, as they stand in the store."""
+
+    model_sig: str
+    statements: tuple[str, ...]
+
+
 class Order(Record):
     """A request to sign one Release; no candidate byte is in it, and no path that leads to one.
 
     ``decision`` must be what ``decide`` says of ``evidence`` under ``policy`` at ``terms.issued_at``;
-    ``manifest_digest`` that of the manifest which the signer makes of the evidence by itself.
+    ``manifest_digest`` that of the manifest which the signer makes of the evidence by itself. ``renews`` is
+    verified by the signer, too, before it signs the same files again.
     """
 
     evidence: Evidence
@@ -24,6 +32,7 @@ class Order(Record):
     policy: Policy
     terms: Terms
     manifest_digest: Digest
+    renews: Standing | None = None
 
 
 class Signed(Record):

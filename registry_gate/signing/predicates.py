@@ -1,7 +1,8 @@
 """What each signed statement says: the predicates of in-toto, SLSA and Model Signing that a Release carries.
 
 Sources: slsa.dev/verification_summary/v1, in-toto.io/attestation/test-result/v0.1, slsa.dev/provenance/v1,
-model_signing/signature/v1.0. Extension fields begin with ``registryGate``.
+in-toto's ResourceDescriptor v1, model_signing/signature/v1.0. Extension fields are named as SLSA asks,
+``<vendor>_<fieldname>``; none changes what a standard field means.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pydantic import AwareDatetime, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from registry_gate.candidate import Sha256
-from registry_gate.evidence import TensorMeasurement
+from registry_gate.evidence import BehaviourMeasurement, TensorMeasurement
 from registry_gate.finding import CheckResult
 from registry_gate.record import Record
 from registry_gate.release import Digest, Source, Terms
@@ -22,11 +23,21 @@ MANIFEST = "urn:registry-gate:manifest:v1"
 VERDICT = "https://slsa.dev/verification_summary/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 CONVERSION = "https://slsa.dev/provenance/v1"
+BILL_OF_MATERIALS = "https://cyclonedx.org/bom"
 BUILD_TYPE = "urn:registry-gate:conversion:v1"
 
 _ALIASED = ConfigDict(serialize_by_alias=True)
-# The standards write field names in camelCase; the records keep Python's.
-_WIRE = ConfigDict(alias_generator=to_camel, validate_by_name=True, serialize_by_alias=True)
+_VENDOR = "registry_gate_"
+
+
+def _wire_name(field: str) -> str:
+    """The standards write names in camelCase, and extensions as vendor_fieldName."""
+    if field.startswith(_VENDOR):
+        return f"registryGate_{to_camel(field.removeprefix(_VENDOR))}"
+    return to_camel(field)
+
+
+_WIRE = ConfigDict(alias_generator=_wire_name, validate_by_name=True, serialize_by_alias=True)
 
 
 class DigestSet(Record):
@@ -72,7 +83,10 @@ class Grant(Record):
 
 
 class InputAttestation(Record):
-    """Another statement of the Release, by predicate type and the digest of its signed payload."""
+    """Another statement of the Release: its predicate type and the digest of its signed payload.
+
+    A predicate type alone would name no one attestation, so ``uri`` ends in the digest too.
+    """
 
     model_config = _ALIASED
 
@@ -95,8 +109,20 @@ class Verdict(Record):
     registry_gate_grant: Grant
 
 
+class Measured(Record):
+    """What one check judged: its own result, the behavioural test behind it, the statistics it looked at.
+
+    ``statistics`` is the digest of the canonical JSON of every tensor's measurements, which the conversion
+    carries in full.
+    """
+
+    check: CheckResult
+    behaviour: BehaviourMeasurement | None = None
+    statistics: Digest | None = None
+
+
 class TestResult(Record):
-    """in-toto test result of one check, with the whole CheckResult as extension."""
+    """in-toto test result of one check, with all that it measured as extension."""
 
     __test__ = False
     model_config = _WIRE
@@ -106,7 +132,7 @@ class TestResult(Record):
     passed_tests: tuple[str, ...] = ()
     warned_tests: tuple[str, ...] = ()
     failed_tests: tuple[str, ...] = ()
-    registry_gate_check: CheckResult
+    registry_gate_measured: Measured
 
 
 class SourceFile(Record):
@@ -142,12 +168,22 @@ class Builder(Record):
     version: dict[str, str]
 
 
+class BuildMetadata(Record):
+    """Which conversion: named by the digest of its evidence, begun when the candidate was first looked at."""
+
+    model_config = _WIRE
+
+    invocation_id: Digest
+    started_on: AwareDatetime
+
+
 class RunDetails(Record):
     """Who converted, and the proof: for each tensor its bytes' digest on both sides."""
 
     model_config = _WIRE
 
     builder: Builder
+    metadata: BuildMetadata
     registry_gate_tensors: tuple[TensorMeasurement, ...]
 
 

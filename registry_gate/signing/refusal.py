@@ -78,6 +78,10 @@ _MEANING: dict[str, tuple[str, str]] = {
         "the file is not the one the gate examined",
         "treat the stored copy as tampered with; fetch it from another place or admit the model again",
     ),
+    "manifest-differs": (
+        "a tag of the registry said it was the version asked for; its signed statements say it is another",
+        "check who can change tags in the registry, and the digest you asked for",
+    ),
     "link": (
         "a link can be pointed elsewhere between the check and the use",
         "store the Release as plain files",

@@ -11,9 +11,10 @@ from registry_gate.policy import Policy
 from registry_gate.release import Release, Terms
 from registry_gate.signing.attestations import open_attestations
 from registry_gate.signing.draft import Draft, make_draft
-from registry_gate.signing.order import Order, ReleaseSigner, Signed
+from registry_gate.signing.order import Order, ReleaseSigner, Signed, Standing
 from registry_gate.signing.trust import Trust
-from registry_gate.signing.write import write_release
+from registry_gate.signing.verify_statements import VerifiedStatements
+from registry_gate.signing.write import write_attestations, write_release
 
 
 def sign_release(
@@ -49,18 +50,83 @@ def sign_release(
     if destination.exists():
         raise UsageError("release-exists", f"{destination} is there already")
     draft = make_draft(evidence, decision, terms, trust.verifier)
-    digest = draft.manifest.digest()
-    signed = signer.carry_out(
-        Order(evidence=evidence, decision=decision, policy=policy, terms=terms, manifest_digest=digest)
+    order = _order(evidence, decision, policy, terms, draft)
+    signed = _signed(order, draft, signer, trust)
+    write_release(evidence.staged.root if evidence.staged else Path(), draft, signed, destination)
+    return _released(order, draft, signed, destination)
+
+
+def sign_renewal(
+    evidence: Evidence,
+    decision: Decision,
+    policy: Policy,
+    *,
+    standing: VerifiedStatements,
+    terms: Terms,
+    signer: ReleaseSigner,
+    trust: Trust,
+    destination: Path,
+) -> Release:
+    """Have fresh statements signed over the files of an earlier Release.
+
+    Args:
+        evidence: the stored record, judged again; it must describe exactly the files that stand.
+        decision: as for :func:`sign_release`, of today.
+        policy: the policy of the decision.
+        standing: of the earlier Release; the signer verifies it again.
+        terms: a new sequence number and validity.
+        signer: as for :func:`sign_release`.
+        trust: as for :func:`sign_release`.
+        destination: holds the earlier Release's ``model``, verified, and nothing else.
+
+    Raises:
+        Refused: ``signer-refuses``.
+        ToolError: ``signer-answer``, ``release-not-written``, or what the signer raises.
+    """
+    draft = make_draft(evidence, decision, terms, trust.verifier, standing.bill_of_materials)
+    order = _order(evidence, decision, policy, terms, draft, _standing(standing))
+    signed = _signed(order, draft, signer, trust)
+    write_attestations(signed, destination)
+    return _released(order, draft, signed, destination)
+
+
+def _order(
+    evidence: Evidence,
+    decision: Decision,
+    policy: Policy,
+    terms: Terms,
+    draft: Draft,
+    renews: Standing | None = None,
+) -> Order:
+    return Order(
+        evidence=evidence,
+        decision=decision,
+        policy=policy,
+        terms=terms,
+        manifest_digest=draft.manifest.digest(),
+        renews=renews,
     )
-    _check_answer(signed, draft, terms, trust)
-    write_release(evidence.staged.root if evidence.staged else Path(), draft.manifest, signed, destination)
+
+
+def _standing(found: VerifiedStatements) -> Standing:
+    lines = found.statements.decode().removesuffix("\n").split("\n")
+    return Standing(model_sig=found.model_sig.decode(), statements=tuple(lines))
+
+
+def _signed(order: Order, draft: Draft, signer: ReleaseSigner, trust: Trust) -> Signed:
+    signed = signer.carry_out(order)
+    _check_answer(signed, draft, order.terms, trust)
+    return signed
+
+
+def _released(order: Order, draft: Draft, signed: Signed, destination: Path) -> Release:
+    evidence, decision = order.evidence, order.decision
     return Release(
         root=destination,
         registered_name=evidence.registered_name,
         source=draft.source,
-        terms=terms,
-        manifest_digest=digest,
+        terms=order.terms,
+        manifest_digest=order.manifest_digest,
         policy_digest=decision.policy_digest,
         evidence_digest=decision.evidence_digest,
         signed_by=str(signed.signatory),

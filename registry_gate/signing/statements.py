@@ -45,14 +45,15 @@ def subject(name: str, digest: str) -> Resource:
     return Resource(name=name, digest=DigestSet(sha256=digest.removeprefix("sha256:")))
 
 
-def payload(about: Resource, predicate_type: str, predicate: Record) -> bytes:
+def payload(about: Resource, predicate_type: str, predicate: Record | JsonValue) -> bytes:
     """The bytes to sign for one statement."""
+    said = predicate.model_dump(mode="json") if isinstance(predicate, Record) else predicate
     return canonical_json(
         {
             "_type": _TYPE,
             "subject": [about.model_dump(mode="json")],
             "predicateType": predicate_type,
-            "predicate": predicate.model_dump(mode="json"),
+            "predicate": said,
         }
     )
 
@@ -88,7 +89,8 @@ def predicate_of(statement: Statement, kind: type[P]) -> P:
 
 def input_attestation(predicate_type: str, data: bytes) -> InputAttestation:
     """How the verdict names another statement: its type and the digest of its payload."""
-    return InputAttestation(uri=predicate_type, digest=DigestSet(sha256=sha256(data).hexdigest()))
+    digest = sha256(data).hexdigest()
+    return InputAttestation(uri=f"{predicate_type}#sha256:{digest}", digest=DigestSet(sha256=digest))
 
 
 def model_signature(manifest: Manifest) -> tuple[Resource, ModelSignature]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from registry_gate.errors import VerificationError
 from registry_gate.progress import Progress, silent
-from registry_gate.release import Manifest, Verified
-from registry_gate.signing.bytes import Told, check_bytes, copy_file
+from registry_gate.release import Manifest, ManifestFile, Verified
+from registry_gate.signing.bytes import Told, check_bytes
+from registry_gate.signing.chunks import check_chunks, wanted_chunks
 from registry_gate.signing.folder import Folder, ReleaseSource
 from registry_gate.signing.refusal import refusal, shown
 from registry_gate.signing.statements import MODEL_FOLDER, MODEL_SIG, STATEMENTS
@@ -91,19 +92,30 @@ def verify_release(
 
 
 def check_files(source: ReleaseSource, manifest: Manifest, progress: Progress = silent) -> None:
-    """Exactly the files of the manifest, byte for byte, wherever the Release is read from.
+    """Exactly the files of the manifest, by both digests of each: how the gate reads back what it stored.
 
     Raises:
         VerificationError: ``unexpected-file``, ``missing-file``, ``link`` or ``bytes-differ``.
     """
     check_names(source, manifest)
-    told = _counted(manifest, progress)
+    told = counted(manifest, progress)
     for file in manifest.files:
         with source.open(f"{MODEL_FOLDER}/{file.name}") as stream:
             check_bytes(stream, file, told)
 
 
-def _counted(manifest: Manifest, progress: Progress) -> Told:
+def check_chunked(source: ReleaseSource, file: ManifestFile, told: Told, out: int | None = None) -> None:
+    """Every chunk of one file, on all cores, written into ``out`` where that is given.
+
+    Raises:
+        VerificationError: ``missing-file``, ``link``, ``unexpected-file`` or ``bytes-differ``.
+    """
+    with source.reading(f"{MODEL_FOLDER}/{file.name}", file.size) as reading:
+        check_chunks(reading, file, wanted_chunks(file), out=out, told=told)
+
+
+def counted(manifest: Manifest, progress: Progress) -> Told:
+    """Tell ``verify``, bytes so far and bytes in all."""
     done = 0
 
     def told(count: int) -> None:
@@ -127,13 +139,17 @@ def copy_verified(
     """
     check_names(source, found.manifest)
     destination.mkdir(mode=0o700)
-    told = _counted(found.manifest, progress)
+    told = counted(found.manifest, progress)
     for file in found.manifest.files:
-        target = destination / MODEL_FOLDER / file.name
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with source.open(f"{MODEL_FOLDER}/{file.name}") as stream, target.open("xb") as out:
-            copy_file(stream, file, out, told)
+        copy_chunked(source, file, destination / MODEL_FOLDER / file.name, told)
     (destination / "attestations").mkdir(mode=0o700)
     (destination / MODEL_SIG).write_bytes(found.model_sig)
     (destination / STATEMENTS).write_bytes(found.statements)
     return destination
+
+
+def copy_chunked(source: ReleaseSource, file: ManifestFile, target: Path, told: Told) -> None:
+    """Copy one file, verified, to a place where nothing is; raises what ``check_chunked`` raises."""
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with target.open("xb") as out:
+        check_chunked(source, file, told, out.fileno())

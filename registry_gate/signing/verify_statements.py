@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from hashlib import sha256
 
-from registry_gate.release import Manifest, Terms, Verified
+from registry_gate.record import readable_json
+from registry_gate.release import BOM_FILE, Manifest, Terms, Verified
 from registry_gate.signing import predicates as said
 from registry_gate.signing.attestations import Attestations, open_attestations
 from registry_gate.signing.identities import Signatory
@@ -25,7 +27,7 @@ from registry_gate.signing.trust import Trust
 _MAX_STATEMENTS = 1000
 _CLOCK_SKEW = timedelta(minutes=5)
 _LONGEST_ADMISSION = timedelta(days=1)  # a verdict is dated when its admission begins, and sealed at its end
-_ONCE = (said.MANIFEST, said.CONVERSION, said.VERDICT)
+_ONCE = (said.MANIFEST, said.CONVERSION, said.BILL_OF_MATERIALS, said.VERDICT)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class VerifiedStatements:
     manifest: Manifest
     statements: bytes
     model_sig: bytes
+    bill_of_materials: bytes
 
 
 def verify_statements(
@@ -67,7 +70,7 @@ def verify_statements(
         raise refusal("bad-bundle", "statements.jsonl does not end with its last line or has too many")
     now = now or datetime.now(UTC)
     found = open_attestations(model_sig, lines, trust, now)
-    verdict, manifest = _consistent(found)
+    verdict, manifest, bill = _consistent(found)
     _check_verdict(verdict, trust)
     _check_expected(verdict.registry_gate_grant, expect_name, expect_id)
     _check_validity(verdict.registry_gate_grant.terms, now)
@@ -75,10 +78,10 @@ def verify_statements(
     check_manifest(manifest)
     _check_model_signature(found.model_signature, manifest)
     verified = _verified(verdict, manifest, found.signatory)
-    return VerifiedStatements(verified, manifest, statements, model_sig)
+    return VerifiedStatements(verified, manifest, statements, model_sig, bill)
 
 
-def _consistent(found: Attestations) -> tuple[said.Verdict, Manifest]:
+def _consistent(found: Attestations) -> tuple[said.Verdict, Manifest, bytes]:
     """One of each, one subject, every payload named by the verdict, in its order, and none besides."""
     parsed = [parse(data) for data in found.statements]
     kinds = [statement.predicate_type for statement in parsed]
@@ -97,7 +100,7 @@ def _consistent(found: Attestations) -> tuple[said.Verdict, Manifest]:
         raise refusal("bad-statement", "the statements are not those that the verdict was given on")
     _check_subjects(parsed, verdict, manifest)
     _check_predicates(parsed, verdict)
-    return verdict, manifest
+    return verdict, manifest, _bill_of_materials(parsed[kinds.index(said.BILL_OF_MATERIALS)], manifest)
 
 
 def _check_subjects(parsed: list[Statement], verdict: said.Verdict, manifest: Manifest) -> None:
@@ -117,6 +120,15 @@ def _check_predicates(parsed: list[Statement], verdict: said.Verdict) -> None:
             conversion = predicate_of(statement, said.Conversion)
             if conversion.build_definition.external_parameters.source != verdict.registry_gate_grant.source:
                 raise refusal("bad-statement", "the conversion is of another source than the verdict")
+
+
+def _bill_of_materials(statement: Statement, manifest: Manifest) -> bytes:
+    """The bytes of the document, which must be the one that lies in ``model/``."""
+    data = readable_json(statement.predicate)
+    file = next((file for file in manifest.files if file.name == BOM_FILE), None)
+    if file is None or (file.size, file.sha256) != (len(data), sha256(data).hexdigest()):
+        raise refusal("bad-statement", f"the bill of materials stated is not the {BOM_FILE} of the manifest")
+    return data
 
 
 def _check_verdict(verdict: said.Verdict, trust: Trust) -> None:

@@ -7,13 +7,14 @@ import shutil
 from pathlib import Path
 
 from registry_gate.errors import ToolError, UsageError
-from registry_gate.release import Manifest
+from registry_gate.release import BOM_FILE
+from registry_gate.signing.draft import Draft
 from registry_gate.signing.order import Signed
 from registry_gate.signing.statements import MODEL_FOLDER, MODEL_SIG, STATEMENTS
 
 
-def write_release(staged: Path, manifest: Manifest, signed: Signed, destination: Path) -> None:
-    """Move the files of the manifest from ``staged`` into a new Release folder.
+def write_release(staged: Path, draft: Draft, signed: Signed, destination: Path) -> None:
+    """Move the files of the manifest from ``staged`` into a new Release folder; the gate's own is written.
 
     Raises:
         UsageError: ``release-exists``.
@@ -21,19 +22,32 @@ def write_release(staged: Path, manifest: Manifest, signed: Signed, destination:
     """
     try:
         destination.mkdir(mode=0o700, parents=True)
-        for file in manifest.files:
+        for file in draft.manifest.files:
             target = destination / MODEL_FOLDER / file.name
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.move(staged / file.name, target)
-        (destination / "attestations").mkdir()
-        _write_synced(destination / MODEL_SIG, signed.model_sig.encode())
-        _write_synced(destination / STATEMENTS, b"".join(line.encode() + b"\n" for line in signed.statements))
+            if file.name == BOM_FILE:
+                _write_synced(target, draft.bill_of_materials)
+            else:
+                shutil.move(staged / file.name, target)
     except FileExistsError as error:
         raise UsageError("release-exists", f"{destination} is there already") from error
     except OSError as error:
-        raise ToolError(
-            "release-not-written", f"{destination}: {error}", todo="make room, run again"
-        ) from error
+        raise _not_written(destination, error) from error
+    write_attestations(signed, destination)
+
+
+def write_attestations(signed: Signed, destination: Path) -> None:
+    """Write what was signed beside a ``model`` that is there; raises ToolError ``release-not-written``."""
+    try:
+        (destination / "attestations").mkdir(mode=0o700)
+        _write_synced(destination / MODEL_SIG, signed.model_sig.encode())
+        _write_synced(destination / STATEMENTS, b"".join(line.encode() + b"\n" for line in signed.statements))
+    except OSError as error:
+        raise _not_written(destination, error) from error
+
+
+def _not_written(destination: Path, error: OSError) -> ToolError:
+    return ToolError("release-not-written", f"{destination}: {error}", todo="make room, run again")
 
 
 def _write_synced(path: Path, data: bytes) -> None:

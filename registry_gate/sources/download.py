@@ -51,6 +51,7 @@ def download_all(
     url_of: Callable[[str], str],
     root: Path,
     progress: Progress,
+    kept: Path | None = None,
 ) -> tuple[SnapshotFile, ...]:
     """Fetch all files into the private folder; the first failure calls the rest off.
 
@@ -60,6 +61,7 @@ def download_all(
         url_of: the address of a path at the pinned commit.
         root: an empty private folder.
         progress: told ``download``.
+        kept: files that a killed run had fetched, in whole or in part.
 
     Raises:
         FetchError, Refused, ToolError: see :func:`download`.
@@ -67,7 +69,7 @@ def download_all(
     tally = Tally(sum(file.size for file in files), progress)
 
     def fetch(file: FileRecord) -> SnapshotFile:
-        return download(connection, url_of(file.path), root, file, tally)
+        return download(connection, url_of(file.path), root, file, tally, kept)
 
     with ThreadPoolExecutor(max_workers=_PARALLEL, thread_name_prefix="fetch") as pool:
         # the largest first, so that no thread is left alone with it at the end
@@ -87,34 +89,55 @@ def download_all(
 
 
 def download(
-    connection: HubConnection, url: str, root: Path, stated: FileRecord, tally: Tally
+    connection: HubConnection,
+    url: str,
+    root: Path,
+    stated: FileRecord,
+    tally: Tally,
+    kept: Path | None = None,
 ) -> SnapshotFile:
     """Fetch one file: resume after every transient failure, cut at the stated size, compare the digests.
+
+    What a killed run had received counts only if the whole file then is what the listing states; else the
+    file is fetched anew.
 
     Raises:
         FetchError: the endpoint could not be read.
         Refused: ``stream-longer-than-stated`` or ``bytes-differ-from-listing``.
         ToolError: ``cannot-write``.
     """
+    with Copy(root, stated) as copy:
+        if kept is not None and copy.take_up(kept):
+            tally.add(copy.received)
+            try:
+                return _complete(connection, url, copy, tally)
+            except Refused:
+                tally.add(-copy.received)
+                copy.restart()
+        return _complete(connection, url, copy, tally)
+
+
+def _complete(connection: HubConnection, url: str, copy: Copy, tally: Tally) -> SnapshotFile:
+    stated = copy.stated
     deadline = time.monotonic() + _GRACE_SECONDS + stated.size / _SLOWEST_BYTES_PER_SECOND
     tried, counted_from = 0, 0
-    with Copy(root, stated) as copy:
-        while True:
-            try:
+    while True:
+        try:
+            if not copy.received or copy.received < stated.size:
                 _receive(connection, url, copy, tally, deadline)
-                if copy.received == stated.size:
-                    return copy.finish()
-                failure = TransientError(f"{quoted(stated.path)} ended early")
-                short = True
-            except TransientError as broken:
-                failure, short = broken, False
-            # a long file over a poor line may break off often, as long as it gets on
-            if copy.received - counted_from >= _WORTH_ANOTHER_ROUND:
-                tried, counted_from = 0, copy.received
-            tried += 1
-            if tried >= connection.patience.attempts:
-                raise differ(stated, f"the body ends after {copy.received} bytes") if short else failure
-            connection.pause(tried, failure)
+            if copy.received == stated.size:
+                return copy.finish()
+            failure = TransientError(f"{quoted(stated.path)} ended early")
+            short = True
+        except TransientError as broken:
+            failure, short = broken, False
+        # a long file over a poor line may break off often, as long as it gets on
+        if copy.received - counted_from >= _WORTH_ANOTHER_ROUND:
+            tried, counted_from = 0, copy.received
+        tried += 1
+        if tried >= connection.patience.attempts:
+            raise differ(stated, f"the body ends after {copy.received} bytes") if short else failure
+        connection.pause(tried, failure)
 
 
 def _receive(connection: HubConnection, url: str, copy: Copy, tally: Tally, deadline: float) -> None:

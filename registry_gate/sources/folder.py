@@ -56,7 +56,12 @@ class FolderSource:
         )
 
     def fetch(
-        self, listing: Listing, destination: Path, policy: Policy, progress: Progress = silent
+        self,
+        listing: Listing,
+        destination: Path,
+        policy: Policy,
+        progress: Progress = silent,
+        kept: Path | None = None,
     ) -> Snapshot:
         """Copy the files into an empty private folder, hashing again.
 
@@ -65,6 +70,7 @@ class FolderSource:
             destination: empty, or not there yet.
             policy: its limits hold here too.
             progress: told ``download``, bytes done, bytes in all.
+            kept: not used: copying a local file costs no more than hashing what was kept of it.
 
         Raises:
             UsageError: as :meth:`resolve`, and ``other-listing``, ``destination-not-empty``.
@@ -72,6 +78,7 @@ class FolderSource:
             Refused: the listing is unsafe, or ``bytes-differ-from-listing``: the folder changed meanwhile.
             ToolError: ``cannot-write``.
         """
+        del kept
         self._refuse_use(policy)
         if listing.candidate != self._candidate or listing.commit != content_id(listing.files):
             raise UsageError("other-listing", "the listing is not of this folder")

@@ -14,17 +14,21 @@ from registry_gate.sources.connection import Document, HubConnection, Patience
 from registry_gate.sources.download import download_all
 from registry_gate.sources.guard import quoted, refuse_unbound, refuse_unsafe
 from registry_gate.sources.hub_wire import (
+    CommitEntry,
+    OwnerOverview,
     TreeEntry,
     file_record,
     metadata,
+    read_commits,
     read_info,
-    read_organisation,
+    read_owner,
     read_page,
 )
 from registry_gate.sources.writing import private_folder, refuse_other_paths
 
 _MAX_ENTRIES = 50_000
 _MAX_PAGES = 2_000
+_MAX_HISTORY_PAGES = 50
 _ABSENT = frozenset({"fetch-refused", "repository-not-found", "file-not-found"})
 
 
@@ -64,28 +68,35 @@ class HubSource:
         if len(asked) == 40 and all(digit in "0123456789abcdef" for digit in asked) and info.sha != asked:
             raise Refused("wrong-commit", f"commit {asked} was asked for, the hub answers with {info.sha}")
         files = self._tree(connection, info.sha)
-        verified = self._owner_verified(connection)
-        commits = self._commits(connection, info.sha)
+        owner = self._owner(connection)
+        commits, first = self._history(connection, info.sha)
         return Listing(
             candidate=self._candidate,
             resolved_id=info.id,
             commit=info.sha,
             files=files,
-            metadata=metadata(info, verified, commits),
+            metadata=metadata(info, owner, commits, first),
         )
 
     def fetch(
-        self, listing: Listing, destination: Path, policy: Policy, progress: Progress = silent
+        self,
+        listing: Listing,
+        destination: Path,
+        policy: Policy,
+        progress: Progress = silent,
+        kept: Path | None = None,
     ) -> Snapshot:
         """Download every listed file into an empty private folder, comparing bytes as they arrive.
 
-        No cache is read or written, and nothing fetched earlier is ever used instead.
+        No cache is read or written. What a killed run of this name had fetched is used where all of the file,
+        hashed again, is what this listing states.
 
         Args:
             listing: from :meth:`resolve` of this source.
             destination: empty, or not there yet.
             policy: limits are checked against the stated sizes before the first byte.
             progress: told ``download``, bytes done, bytes in all.
+            kept: files that a killed run had fetched, in whole or in part.
 
         Raises:
             UsageError: ``endpoint-not-allowed``, ``other-listing``, ``destination-not-empty``.
@@ -102,7 +113,12 @@ class HubSource:
             refuse_unbound(file)
         with private_folder(destination, listing.total_size) as root:
             fetched = download_all(
-                connection, listing.files, lambda path: self._file_url(listing.commit, path), root, progress
+                connection,
+                listing.files,
+                lambda path: self._file_url(listing.commit, path),
+                root,
+                progress,
+                kept,
             )
             refuse_other_paths(root, listing.files)
         return Snapshot(listing_digest=listing.digest(), root=root, files=fetched)
@@ -160,17 +176,33 @@ class HubSource:
             why="no model needs that many files, and a listing without end is an attack",
         )
 
-    def _owner_verified(self, connection: HubConnection) -> bool | None:
-        owner = self._candidate.owner
-        if not owner:
+    def _owner(self, connection: HubConnection) -> OwnerOverview | None:
+        """What the hub says of the owner: an organisation, or else a user."""
+        name = quote(self._candidate.owner, safe="")
+        if not name:
             return None
         endpoint = self._candidate.endpoint.rstrip("/")
-        answer = _optional(connection, f"{endpoint}/api/organizations/{quote(owner, safe='')}/overview")
-        return read_organisation(answer).verified if answer else None
+        for kind in ("organizations", "users"):
+            answer = _optional(connection, f"{endpoint}/api/{kind}/{name}/overview")
+            if answer is not None:
+                return read_owner(answer)
+        return None
 
-    def _commits(self, connection: HubConnection, commit: str) -> int | None:
-        answer = _optional(connection, self._api(f"/commits/{commit}?limit=1"))
-        return answer.total if answer else None
+    def _history(self, connection: HubConnection, commit: str) -> tuple[int | None, CommitEntry | None]:
+        """How many commits lead to this one, and the first; None for what the endpoint does not give."""
+        url: str | None = self._api(f"/commits/{commit}?limit=1000")
+        total: int | None = None
+        last: CommitEntry | None = None
+        for _ in range(_MAX_HISTORY_PAGES):
+            answer = _optional(connection, url) if url else None
+            if answer is None:
+                return total, None
+            total = answer.total if total is None else total
+            last = (read_commits(answer) or (last,))[-1]
+            url = answer.next_url
+            if url is None:
+                return total, last
+        return total, None
 
 
 def _optional(connection: HubConnection, url: str) -> Document | None:

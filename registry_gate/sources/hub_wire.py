@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from pydantic import ConfigDict, Field, JsonValue, TypeAdapter, ValidationError
 
-from registry_gate.candidate import FileRecord, HubMetadata, Sha1, Sha256
+from registry_gate.candidate import FileRecord, HubMetadata, SeenFacts, Sha1, Sha256
 from registry_gate.errors import FetchError, Refused
 from registry_gate.record import Record
 from registry_gate.sources.connection import Document
@@ -28,6 +28,7 @@ class RepoInfo(_Wire):
 
     id: str = Field(max_length=_MAX_TEXT)
     sha: Sha1
+    repository_id: str | None = Field(default=None, alias="_id", max_length=_MAX_TEXT)
     author: str | None = None
     private: bool | None = False
     gated: bool | str | None = False
@@ -57,13 +58,24 @@ class TreeEntry(_Wire):
     security: JsonValue = Field(default=None, alias="securityFileStatus")
 
 
-class OrganisationOverview(_Wire):
-    """``GET /api/organizations/{name}/overview``."""
+class OwnerOverview(_Wire):
+    """``GET /api/organizations/{name}/overview``, or ``/api/users/...``, which states no verification."""
 
     verified: bool | None = Field(default=None, alias="isVerified")
+    owner_id: str | None = Field(default=None, alias="_id", max_length=_MAX_TEXT)
+    created_at: datetime | None = Field(default=None, alias="createdAt")
+
+
+class CommitEntry(_Wire):
+    """One entry of ``GET /api/models/{id}/commits/{commit}``, newest first."""
+
+    id: Sha1
+    date: datetime | None = None
+    authors: JsonValue = None
 
 
 _PAGE = TypeAdapter(list[TreeEntry])
+_COMMITS = TypeAdapter(tuple[CommitEntry, ...])
 
 
 def read_info(document: Document) -> RepoInfo:
@@ -90,16 +102,28 @@ def read_page(document: Document) -> list[TreeEntry]:
         raise _not_understood("the file tree", error) from error
 
 
-def read_organisation(document: Document) -> OrganisationOverview:
-    """Validate an organisation's overview.
+def read_owner(document: Document) -> OwnerOverview:
+    """Validate the overview of an organisation or a user.
 
     Raises:
         FetchError: ``hub-answer-not-understood``.
     """
     try:
-        return OrganisationOverview.from_json(document.data)
+        return OwnerOverview.from_json(document.data)
     except ValidationError as error:
-        raise _not_understood("the organisation's overview", error) from error
+        raise _not_understood("the owner's overview", error) from error
+
+
+def read_commits(document: Document) -> tuple[CommitEntry, ...]:
+    """Validate one page of the history.
+
+    Raises:
+        FetchError: ``hub-answer-not-understood``.
+    """
+    try:
+        return _COMMITS.validate_json(document.data)
+    except ValidationError as error:
+        raise _not_understood("the history", error) from error
 
 
 def file_record(entry: TreeEntry) -> FileRecord | None:
@@ -161,7 +185,33 @@ def _word(value: JsonValue) -> str | None:
     return value[:40].lower() if isinstance(value, str) else None
 
 
-def metadata(info: RepoInfo, verified: bool | None, commits: int | None) -> HubMetadata:
+def _beginnings(info: RepoInfo, owner: OwnerOverview | None, first: CommitEntry | None) -> SeenFacts:
+    """How repository and owner began, as far as the hub says so."""
+    return SeenFacts(
+        created_at=_aware(info.created_at),
+        repository_id=info.repository_id,
+        first_commit=first.id if first else None,
+        first_commit_at=_aware(first.date) if first else None,
+        first_author=_author(first.authors) if first else None,
+        owner_id=owner.owner_id if owner else None,
+        owner_created_at=_aware(owner.created_at) if owner else None,
+    )
+
+
+def _author(stated: JsonValue) -> str | None:
+    """The first author's account name."""
+    for author in stated if isinstance(stated, list) else []:
+        if isinstance(author, dict) and isinstance(user := author.get("user"), str):
+            return user[:_MAX_TEXT]
+    return None
+
+
+def metadata(
+    info: RepoInfo,
+    owner: OwnerOverview | None,
+    commits: int | None,
+    first: CommitEntry | None = None,
+) -> HubMetadata:
     """Everything the hub says about a repository, as evidence."""
     card = info.card if isinstance(info.card, dict) else {}
     tags = _texts(info.tags)
@@ -169,7 +219,7 @@ def metadata(info: RepoInfo, verified: bool | None, commits: int | None) -> HubM
     done = security.get("scansDone")
     return HubMetadata(
         author=info.author[:_MAX_TEXT] if info.author else None,
-        owner_verified=verified,
+        owner_verified=owner.verified if owner else None,
         gated=bool(info.gated),
         disabled=bool(info.disabled),
         private=bool(info.private),
@@ -183,6 +233,7 @@ def metadata(info: RepoInfo, verified: bool | None, commits: int | None) -> HubM
         likes=info.likes,
         scans_done=done if isinstance(done, bool) else None,
         files_with_issues=_issues(security.get("filesWithIssues")),
+        beginnings=_beginnings(info, owner, first),
     )
 
 

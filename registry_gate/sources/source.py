@@ -26,7 +26,14 @@ class Source(Protocol):
             Refused: what it lists cannot even be written down.
         """
 
-    def fetch(self, listing: Listing, destination: Path, policy: Policy, progress: Progress) -> Snapshot:
+    def fetch(
+        self,
+        listing: Listing,
+        destination: Path,
+        policy: Policy,
+        progress: Progress,
+        kept: Path | None = None,
+    ) -> Snapshot:
         """Copy every listed byte into an empty private folder, compared with what was stated.
 
         Args:
@@ -34,6 +41,7 @@ class Source(Protocol):
             destination: a folder that is empty or does not exist yet; emptied again if this fails.
             policy: its limits bound what is fetched.
             progress: told ``download``, bytes done, bytes in all.
+            kept: files that a killed run had fetched; what is taken from there is hashed again.
 
         Raises:
             FetchError: the source could not be read; nothing is decided.

@@ -11,9 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from registry_gate import leftovers
 from registry_gate.candidate import FileRecord, SnapshotFile
 from registry_gate.errors import Refused, ToolError, UsageError
 from registry_gate.sources.guard import quoted
+
+_CHUNK = 1 << 20
 
 
 @contextmanager
@@ -86,6 +89,30 @@ class Copy:
     def __exit__(self, *_: object) -> None:
         os.close(self._descriptor)
 
+    def take_up(self, kept: Path) -> bool:
+        """Go on with what a killed run had received of this file; all of it is hashed again.
+
+        Args:
+            kept: the folder in which that run's files wait.
+
+        Returns:
+            Whether there was anything to go on with.
+
+        Raises:
+            ToolError: ``cannot-write``.
+        """
+        try:
+            size = leftovers.take_up(kept / self.stated.path, self._path, self.stated.size)
+            if not size:
+                return False
+            os.close(self._descriptor)
+            self._descriptor = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            while chunk := os.read(self._descriptor, _CHUNK):
+                self._take(chunk)
+        except OSError as error:
+            raise cannot_write(error) from error
+        return True
+
     def restart(self) -> None:
         """Forget what was received: the source cannot resume."""
         self.received = 0
@@ -111,6 +138,9 @@ class Copy:
                 left = left[os.write(self._descriptor, left) :]
         except OSError as error:
             raise cannot_write(error) from error
+        self._take(chunk)
+
+    def _take(self, chunk: bytes) -> None:
         self.received += len(chunk)
         self._sha256.update(chunk)
         if self._blob is not None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry_gate.testing import hostile, hostile_containers, hostile_pickles
+from registry_gate.testing import hostile, hostile_containers, hostile_pickles, hostile_tricks
 from registry_gate.testing.hostile import ZipEntry, safetensors_bytes, torch_zip, zip_bytes
 from registry_gate.testing.hostile_gadgets import GADGETS
 from registry_gate.testing.hostile_pickles import global_reduce, pickle_that_would_run, short_text
@@ -258,5 +258,6 @@ FAMILIES: dict[str, Callable[[str], Files]] = {
         "auto-map", "trust", "generate", "pipeline", "modules", "diffusers", "adapter", "backbone", "url"
     ),
     "references": _from_samples("absolute", "parent", "shards", "template", "activation", "duplicate-key"),
+    **hostile_tricks.FAMILIES,
 }
 """Family to the builder of its files, by path ``case/file``."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from registry_gate.testing.hub_messages import Failure, Seen, Tamper
 from registry_gate.testing.hub_server import HubServer
-from registry_gate.testing.hub_state import HubState
+from registry_gate.testing.hub_state import HubState, Owner
 from registry_gate.testing.repository import (
     JsonValue,
     RepoMetadata,
@@ -92,13 +93,29 @@ class LoopbackHub:
         forced = lfs or {}
         blobs = {path: make_blob(path, item, lfs=forced.get(path)) for path, item in contents.items()}
         with self._state.lock:
-            repository = self._state.repositories.setdefault(model_id, Repository(model_id, RepoMetadata()))
+            repository = self._state.repositories.get(model_id)
+            if repository is None:
+                repository = Repository(model_id, RepoMetadata(), self._state.new_id())
+                self._state.repositories[model_id] = repository
             repository.metadata = metadata or repository.metadata
             return repository.add(blobs, revision).sha
 
-    def add_organisation(self, name: str, *, verified: bool = False) -> None:
-        """Let an owner be an organisation; owners never added are unknown to the overview endpoint."""
-        self._state.organisations[name] = verified
+    def delete_repo(self, model_id: str) -> None:
+        """Delete a repository; whoever adds one of that name again begins a new one."""
+        del self._state.repositories[model_id]
+
+    def add_organisation(
+        self, name: str, *, verified: bool = False, created_at: datetime | None = None
+    ) -> None:
+        """Let an owner be an organisation; owners never added are unknown to the overview endpoint.
+
+        Added again, it is another account of the same name.
+        """
+        self._state.owners[name] = Owner("organizations", self._state.new_id(), verified, created_at)
+
+    def add_user(self, name: str, *, created_at: datetime | None = None) -> None:
+        """Let an owner be a user; added again, it is another account of the same name."""
+        self._state.owners[name] = Owner("users", self._state.new_id(), created_at=created_at)
 
     def add_token(self, token: str) -> None:
         """Let a token open private and gated repositories."""

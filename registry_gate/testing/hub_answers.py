@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from registry_gate.testing.hub_state import Owner
 from registry_gate.testing.repository import Blob, Commit, JsonValue, RepoMetadata, Repository
 
 Answer = dict[str, JsonValue]
@@ -18,7 +19,7 @@ def info(repository: Repository, commit: Commit, said_id: str, *, blobs: bool, s
     """``GET /api/models/{id}``; ``said_id`` is the id the answer claims."""
     metadata = repository.metadata
     answer: Answer = {
-        "_id": commit.sha[:24],
+        "_id": repository.repository_id,
         "id": said_id,
         "modelId": said_id,
         "sha": commit.sha,
@@ -128,15 +129,17 @@ def refs(repository: Repository) -> Answer:
     return {"branches": branches, "tags": [], "converts": []}
 
 
-def organisation(name: str, *, verified: bool) -> Answer:
-    """``GET /api/organizations/{name}/overview``."""
-    return {
-        "name": name,
+def owner(name: str, account: Owner) -> Answer:
+    """``GET /api/organizations/{name}/overview`` and ``/api/users/{name}/overview``."""
+    answer: Answer = {
+        "_id": account.owner_id,
         "fullname": name,
         "avatarUrl": "",
-        "isVerified": verified,
-        "numUsers": 1,
         "numModels": 1,
         "numFollowers": 1,
-        "plan": "free",
     }
+    if account.created_at is not None:
+        answer["createdAt"] = _stamp(account.created_at)
+    if account.kind == "users":
+        return {**answer, "user": name, "type": "user", "isPro": False}
+    return {**answer, "name": name, "isVerified": account.verified, "numUsers": 1, "plan": "free"}

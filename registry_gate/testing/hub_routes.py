@@ -22,8 +22,8 @@ def answer(state: HubState, seen: Seen, body: bytes) -> Reply:
     segments = parts.path.strip("/").split("/")
     if segments[:1] == ["api"] and state.closed.intersection(segments):
         return error_reply(404, "NotFound", "no such endpoint")
-    if segments[:2] == ["api", "organizations"] and segments[3:] == ["overview"]:
-        return _organisation(state, unquote(segments[2]))
+    if segments[:1] == ["api"] and segments[1:2] in (["organizations"], ["users"]):
+        return _owner(state, segments[1], unquote("/".join(segments[2:]).removesuffix("/overview")))
     if segments[:2] == ["api", "models"]:
         return _model(state, seen, segments[2:], query, body)
     if "resolve" in segments[1:3]:
@@ -31,10 +31,11 @@ def answer(state: HubState, seen: Seen, body: bytes) -> Reply:
     return error_reply(404, "NotFound", "no such endpoint")
 
 
-def _organisation(state: HubState, name: str) -> Reply:
-    if name not in state.organisations:
-        return error_reply(404, "NotFound", "no such organization")
-    return json_reply(hub_answers.organisation(name, verified=state.organisations[name]))
+def _owner(state: HubState, kind: str, name: str) -> Reply:
+    owner = state.owners.get(name)
+    if owner is None or owner.kind != kind:
+        return error_reply(404, "NotFound", "no such account")
+    return json_reply(hub_answers.owner(name, owner))
 
 
 def _model(state: HubState, seen: Seen, segments: list[str], query: Query, body: bytes) -> Reply:

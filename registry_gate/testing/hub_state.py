@@ -5,9 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from registry_gate.testing.hub_messages import Failure, Seen, Tamper
 from registry_gate.testing.repository import JsonValue, Repository
+
+
+@dataclass(frozen=True)
+class Owner:
+    """An account that owns repositories; ``kind`` is ``organizations`` or ``users``."""
+
+    kind: str
+    owner_id: str
+    verified: bool = False
+    created_at: datetime | None = None
 
 
 @dataclass
@@ -18,7 +29,8 @@ class HubState:
     lock: threading.RLock = field(default_factory=threading.RLock)
     stopping: threading.Event = field(default_factory=threading.Event)
     repositories: dict[str, Repository] = field(default_factory=dict)
-    organisations: dict[str, bool] = field(default_factory=dict)
+    owners: dict[str, Owner] = field(default_factory=dict)
+    made: int = 0
     tokens: set[str] = field(default_factory=set)
     failures: list[Failure] = field(default_factory=list)
     tampers: dict[tuple[str, str], Tamper | None] = field(default_factory=dict)
@@ -32,6 +44,12 @@ class HubState:
     ranges: bool = True
     closed: set[str] = field(default_factory=set)
     seen: list[Seen] = field(default_factory=list)
+
+    def new_id(self) -> str:
+        """An id that no account or repository of this hub had before: 24 hexadecimal digits."""
+        with self.lock:
+            self.made += 1
+            return f"{self.made:024x}"
 
     def record(self, seen: Seen) -> None:
         """Remember a request."""

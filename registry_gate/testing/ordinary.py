@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from registry_gate.testing import ordinary_more
+
 if TYPE_CHECKING:
     import torch
 
@@ -80,6 +82,7 @@ def _documents() -> dict[str, dict[str, Document]]:
         "layouts": _layouts(),
         "training": _training(),
         "libraries": _libraries(),
+        **ordinary_more.documents(),
     }
 
 
@@ -281,5 +284,6 @@ _FOLDERS: dict[str, dict[str, Callable[[Path], None]]] = {
         "other-frameworks-beside": _both_forms,
         "numpy": _arrays,
         "diffusers": _diffusers,
-    }
+    },
+    **ordinary_more.FOLDERS,
 }

@@ -86,10 +86,14 @@ class Commit:
 
 @dataclass
 class Repository:
-    """All commits of one repository, its branches and what the hub says about it."""
+    """All commits of one repository, its branches and what the hub says about it.
+
+    ``repository_id`` is the hub's own: a repository made again under an old name has another.
+    """
 
     model_id: str
     metadata: RepoMetadata
+    repository_id: str = ""
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
 

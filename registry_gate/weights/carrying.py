@@ -6,6 +6,7 @@ import re
 
 from registry_gate.evidence import Facts, FileFacts, FileFormat
 from registry_gate.policy import Policy
+from registry_gate.release import BOM_FILE
 
 _CARRIED = frozenset({FileFormat.JSON, FileFormat.TEXT, FileFormat.YAML, FileFormat.SENTENCEPIECE})
 _WEIGHTS = frozenset(
@@ -29,6 +30,7 @@ _NOT_LOADED = re.compile(
     r"|.*\.index\.json|\..*"
 )
 _TRAINING_STATE = re.compile(r"(training_args|optimizer|scheduler|scaler|rng_state)[^/]*\.(bin|pt|pth)")
+_SIGNATURE = re.compile(r"\.(sig|sigstore|sigstore\.json)$", re.IGNORECASE)
 _ADAPTER = re.compile(r"(.*/)?adapter_(config\.json|model\..*)")
 
 
@@ -72,6 +74,8 @@ def reason_left(file: FileFacts, policy: Policy, *, in_use: bool = False) -> str
         (file.format not in policy.formats, "the policy does not allow its format"),
         (_ADAPTER.fullmatch(file.path) is not None, "an adapter, which was not examined with its base model"),
         (_TRAINING_STATE.search(file.path) is not None, "training state, which no model needs"),
+        (file.path.casefold() == BOM_FILE, "a Release has its own bill of materials, written by the gate"),
+        (_SIGNATURE.search(file.path) is not None, "a signature over the source's files, not the Release's"),
         (_NOT_LOADED.fullmatch(file.path.rpartition("/")[2]) is not None, "not needed to load the model"),
     ):
         if applies:

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from registry_gate.candidate import SnapshotFile
 from registry_gate.errors import Refused
 from registry_gate.weights.digests import CHUNK_SIZE, ChunkDigests, TensorDigests
@@ -74,6 +76,7 @@ def copy_file(
     target: Path,
     layout: Layout | None,
     done: Callable[[int], None],
+    resumed: bool = False,
 ) -> Copied:
     """Read the source once; write, hash and measure on the way; compare the source with the snapshot.
 
@@ -84,9 +87,11 @@ def copy_file(
         lanes: at least ``LANES``.
         path: where the source lies; a link is not followed.
         source: its size and digest as the snapshot has them.
-        target: written anew; folders above it are made.
+        target: made, with the folders above it.
         layout: where the tensors go; None copies the file as it is.
         done: called with the bytes read so far.
+        resumed: a killed run left ``target``, no longer than it will be: it is compared piece by piece with
+            what would be written, and written where it differs.
 
     Raises:
         Refused: ``bytes-changed``, ``bad-copy-plan``.
@@ -97,8 +102,14 @@ def copy_file(
     walk = RegionWalk([item for item in placements if is_plain(item.tensor)])
     spools = Spools([item for item in placements if not is_plain(item.tensor)], target.parent)
     written = _Written(layout)
-    with closing(spools), _open(path, os.O_RDONLY) as from_, _open(target, _CREATE) as to:
-        pass_ = _Pass(to, layout, walk, spools, written, layout is None or layout.sequential)
+    with (
+        closing(spools),
+        _open(path, os.O_RDONLY) as from_,
+        _open(target, os.O_RDWR if resumed else _CREATE) as to,
+    ):
+        pass_ = _Pass(
+            to, layout, walk, spools, written, layout is None or layout.sequential, os.fstat(to).st_size
+        )
         pass_.begin()
         size = lanes.pump(from_, pass_.jobs, source.size, done)
         _compare(source, size, pass_.read.hexdigest())
@@ -125,6 +136,7 @@ class _Pass:
     spools: Spools
     written: _Written
     in_order: bool
+    there: int
     position: int = 0
     read: hashlib._Hash = field(default_factory=hashlib.sha256)
 
@@ -179,9 +191,20 @@ class _Pass:
                 self._write_at(piece.data, placement.begin + piece.at)
 
     def _write_at(self, data: memoryview, at: int) -> None:
+        if at + len(data) <= self.there and _holds(self.to, data, at):
+            return
         while len(data):
             count = os.pwrite(self.to, data, at)
             data, at = data[count:], at + count
+
+
+def _holds(handle: int, data: memoryview, at: int) -> bool:
+    """True where a file already holds these bytes there."""
+    found = os.pread(handle, len(data), at)
+    # numpy compares at the speed of memory, memoryview byte by byte
+    return len(found) == len(data) and np.array_equal(
+        np.frombuffer(found, np.uint8), np.frombuffer(data, np.uint8)
+    )
 
 
 def _reading_back(written: _Written) -> Callable[[memoryview], list[Callable[[], None]]]:

@@ -38,14 +38,15 @@ class Kernels:
 
     ``count(patterns, counts, start)`` adds to CLASSES times as many counts as there are patterns.
     ``moments(values, start, pivot, counts, reals, bins)`` adds to NaN, infinities, zeros; to minimum,
-    maximum, squares about the pivot and a sum a class; and to (2, OCTAVES) bins. ``rows(values, at,
-    length, sums, squares)`` adds to one sum of values and of squares a row. ``low(bits, counts)`` counts
-    the lowest bytes.
+    maximum, squares about the pivot and a sum a class; and to (2, OCTAVES) bins. ``rows_f16(bits, at,
+    length, sums, squares)``, and ``rows_wide`` for bfloat16 and float32, adds the finite elements to a sum of
+    values and one of squares a row. ``low(bits, counts)`` counts the lowest bytes.
     """
 
     count: Callable[[Array, Array, int], None]
     moments: Callable[[Array, int, float, Array, Array, Array], None]
-    rows: Callable[[Array, int, int, Array, Array], None]
+    rows_f16: Callable[[Array, int, int, Array, Array], None]
+    rows_wide: Callable[[Array, int, int, Array, Array], None]
     low: Callable[[Array, Array], None]
 
 
@@ -60,8 +61,16 @@ def kernels() -> Kernels | None:
     if folder is not None:
         numba.config.CACHE_DIR = str(folder)
     compiled = numba.njit(nogil=True, cache=folder is not None)
+    # sums in any order, so that the compiler may add several elements at a time
+    adding = numba.njit(nogil=True, cache=folder is not None, fastmath={"reassoc", "nsz", "contract"})
     _compile_inner(numba)
-    return Kernels(compiled(_count), compiled(_moments), compiled(_rows), compiled(_low))
+    return Kernels(
+        compiled(_count),
+        compiled(_moments),
+        adding(_rows_f16),
+        adding(_rows_wide),
+        compiled(_low),
+    )
 
 
 def classes(start: int, count: int) -> NDArray[np.uint64]:
@@ -152,13 +161,49 @@ def _moments(found: Array, start: int, pivot: float, counts: Array, reals: Array
     reals[0], reals[1], reals[2] = low, high, squares
 
 
-def _rows(found: Array, at: int, length: int, sums: Array, squares: Array) -> None:
-    for element in range(found.size):
-        value = np.float64(found[element])
-        if math.isfinite(value):
-            row = (at + element) // length
-            sums[row] += value
-            squares[row] += value * value
+_HALF_SCALE = np.float32(2.0**112)
+"""What a half's bits, moved to where a float's are, are short of: the difference of the exponents' biases."""
+
+
+def _rows_f16(bits: Array, at: int, length: int, sums: Array, squares: Array) -> None:
+    place, stop = 0, int(bits.size)
+    while place < stop:
+        row = (at + place) // length
+        end = min(stop, place + length - (at + place) % length)
+        total, square = np.float32(0), np.float32(0)
+        part = bits[place:end]  # counted from zero, no index can be negative, and the loop is vectorised
+        for index in range(part.size):
+            half = np.uint32(part[index])
+            wide = ((half & np.uint32(0x8000)) << np.uint32(16)) | (
+                (half & np.uint32(0x7FFF)) << np.uint32(13)
+            )
+            finite = np.float32((half & np.uint32(0x7C00)) != np.uint32(0x7C00))
+            value = np.uint32(wide).view(np.float32) * _HALF_SCALE * finite
+            total += value
+            square += value * value
+        sums[row] += total
+        squares[row] += square
+        place = end
+
+
+def _rows_wide(bits: Array, at: int, length: int, sums: Array, squares: Array) -> None:
+    """Of float32, and of bfloat16, which is its upper half."""
+    shift = np.uint32(16 if bits.itemsize == 2 else 0)
+    place, stop = 0, int(bits.size)
+    while place < stop:
+        row = (at + place) // length
+        end = min(stop, place + length - (at + place) % length)
+        total, square = 0.0, 0.0
+        part = bits[place:end]
+        for index in range(part.size):
+            wide = np.uint32(np.uint32(part[index]) << shift)
+            kept = np.uint32((wide & np.uint32(0x7F800000)) != np.uint32(0x7F800000))
+            value = np.float64(np.uint32(wide * kept).view(np.float32))
+            total += value
+            square += value * value
+        sums[row] += total
+        squares[row] += square
+        place = end
 
 
 def _low(bits: Array, counts: Array) -> None:

@@ -46,8 +46,8 @@ class Region:
             self.statistics, self._meter = self._meter.result(), None
 
     def _row_length(self) -> int:
-        """Elements an output row of a final layer; 0 where rows mean nothing."""
-        lengths = {row_length(item.tensor.name, item.tensor.shape) for item in self.placements}
+        """Elements an output row; 0 where rows mean nothing."""
+        lengths = {row_length(item.tensor.shape) for item in self.placements}
         return max(lengths, default=0)
 
 

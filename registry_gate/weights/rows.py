@@ -1,36 +1,30 @@
-"""The rows of a final layer, one an output: a planted class or token shows as a row unlike the others."""
+"""The output rows of weights: a planted class, token or neuron shows as a row unlike the others."""
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from registry_gate.evidence import RowStatistics
-from registry_gate.weights.kernels import kernels
-from registry_gate.weights.number_kinds import NARROW, values
+from registry_gate.weights.kernels import Array, kernels
+from registry_gate.weights.number_kinds import values
 
-MAX_ROWS = 1 << 20
+MAX_ROWS = 1 << 18
 _SHOWN = 5
-_FINAL = re.compile(
-    r"(.*\.)?(lm_head|embed_out|classifier|score|fc|head|heads\.head|classification_head\.out_proj"
-    r"|out_proj|output_layer|qa_outputs|pre_classifier|decoder|last_linear|logits)(\.(\d|out_proj|dense))?\.weight"
-)
-_IN_BLOCK = re.compile(r"(layers?|blocks?|h|stages?|encoder|decoder)\.(\d+)\.")
-_WIDE = {"F32": "<f4", "F64": "<f8"}
+_BITS = {"F16": "<u2", "BF16": "<u2", "F32": "<u4"}
+_TABLED = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
 
 
-def row_length(name: str, shape: Sequence[int]) -> int:
-    """Elements an output row of a final layer's weight; 0 for every other tensor.
+def row_length(shape: Sequence[int]) -> int:
+    """Elements an output row, 0 where rows mean nothing.
 
-    Final layers are known by their names in the common libraries; a layer inside a numbered block is none.
+    The first dimension of a matrix, an embedding or a convolution counts its outputs in torch. Vectors have
+    no rows, and a table of more than ``MAX_ROWS`` rows is not kept by row: the sums would outgrow it.
     """
     if len(shape) < 2 or not 2 <= shape[0] <= MAX_ROWS or 0 in shape:
-        return 0
-    if not _FINAL.fullmatch(name) or _IN_BLOCK.search(name):
         return 0
     return math.prod(shape[1:])
 
@@ -45,7 +39,7 @@ class RowMeter:
 
     def __init__(self, dtype: str, length: int) -> None:
         self._dtype, self._length = dtype, length
-        self._judged = dtype.startswith(("F", "BF")) and (dtype in NARROW or dtype in _WIDE)
+        self._judged = dtype in _BITS or dtype in _TABLED or dtype == "F64"
         self._seen = 0
         self._sums, self._squares = np.zeros(0), np.zeros(0)
 
@@ -53,16 +47,18 @@ class RowMeter:
         """Take in whole elements."""
         if not self._judged:
             return
-        found = self._values(data)
-        rows = -(-(self._seen + found.size) // self._length)
+        bits = np.frombuffer(data, dtype=_BITS.get(self._dtype, "u1" if self._dtype in _TABLED else "<f8"))
+        rows = -(-(self._seen + bits.size) // self._length)
         if rows > self._sums.size:
             more = max(rows, 2 * self._sums.size) - self._sums.size
             self._sums = np.concatenate([self._sums, np.zeros(more)])
             self._squares = np.concatenate([self._squares, np.zeros(more)])
-        compiled = kernels()
-        add = compiled.rows if compiled else plain_rows
-        add(found, self._seen, self._length, self._sums, self._squares)
-        self._seen += found.size
+        add = _compiled(self._dtype)
+        if add is not None:
+            add(bits, self._seen, self._length, self._sums, self._squares)
+        else:
+            plain_rows(self._values(bits), self._seen, self._length, self._sums, self._squares)
+        self._seen += bits.size
 
     def result(self) -> RowStatistics | None:
         """Norm and mean of the rows; None where they were not judged or not finite."""
@@ -70,11 +66,11 @@ class RowMeter:
         if not self._judged or count < 2:
             return None
         norms = np.sqrt(self._squares[:count])
+        if not np.isfinite(norms).all():
+            return None
         middle = float(np.median(norms))
         spread = float(np.median(np.abs(norms - middle)))
         largest = np.argsort(-norms, kind="stable")[:_SHOWN]
-        if not np.isfinite(norms).all():
-            return None
         means = self._sums[:count] / self._length
         centre = float(np.median(means))
         return RowStatistics(
@@ -87,12 +83,21 @@ class RowMeter:
             furthest_mean=_furthest(means - centre),
         )
 
-    def _values(self, data: memoryview) -> NDArray[np.float64]:
-        if self._dtype in NARROW:
-            table = values(self._dtype)
-            found: NDArray[np.float64] = table[np.frombuffer(data, "u1" if len(table) == 256 else "<u2")]
-            return found
-        return np.frombuffer(data, dtype=_WIDE[self._dtype]).astype(np.float64)
+    def _values(self, bits: NDArray[np.generic]) -> NDArray[np.float64]:
+        if self._dtype == "F32":
+            return bits.view(np.float32).astype(np.float64)
+        found: NDArray[np.float64] = (
+            bits.astype(np.float64) if self._dtype == "F64" else values(self._dtype)[bits]
+        )
+        return found
+
+
+def _compiled(dtype: str) -> Callable[[Array, int, int, Array, Array], None] | None:
+    """The compiled loop of a kind, where there is one."""
+    found = kernels()
+    if found is None:
+        return None
+    return {"F16": found.rows_f16, "BF16": found.rows_wide, "F32": found.rows_wide}.get(dtype)
 
 
 def _furthest(away: NDArray[np.float64]) -> tuple[int, float]:
@@ -103,10 +108,12 @@ def _furthest(away: NDArray[np.float64]) -> tuple[int, float]:
 def plain_rows(
     found: NDArray[np.float64], at: int, length: int, sums: NDArray[np.float64], squares: NDArray[np.float64]
 ) -> None:
-    """The same as the compiled ``rows`` (:class:`registry_gate.weights.kernels.Kernels`), with numpy."""
+    """The same as the compiled loops (:class:`registry_gate.weights.kernels.Kernels`), with numpy."""
     kept = np.where(np.isfinite(found), found, 0.0)
+    with np.errstate(over="ignore"):
+        squared = kept * kept
     row = np.arange(at, at + found.size) // length
     first = int(row[0])
     counts = int(row[-1]) - first + 1
     sums[first : first + counts] += np.bincount(row - first, weights=kept, minlength=counts)
-    squares[first : first + counts] += np.bincount(row - first, weights=kept * kept, minlength=counts)
+    squares[first : first + counts] += np.bincount(row - first, weights=squared, minlength=counts)

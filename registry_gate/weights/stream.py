@@ -17,6 +17,7 @@ from pathlib import Path
 from registry_gate.candidate import Snapshot, SnapshotFile
 from registry_gate.errors import ToolError, UsageError
 from registry_gate.evidence import CopyPlan, Staged, StagedFile, TensorMeasurement, WeightSet
+from registry_gate.leftovers import take_up
 from registry_gate.paths import path_collisions, path_hazard
 from registry_gate.progress import Progress, silent
 from registry_gate.weights.copying import LANES, Copied, copy_file
@@ -30,7 +31,11 @@ _Work = tuple[str, str, Layout | None]
 
 
 def stage(
-    snapshot: Snapshot, weight_set: WeightSet, destination: Path, progress: Progress = silent
+    snapshot: Snapshot,
+    weight_set: WeightSet,
+    destination: Path,
+    progress: Progress = silent,
+    kept: Path | None = None,
 ) -> Staged:
     """Copy the chosen weights into safetensors files and carry the other files, in bounded memory.
 
@@ -42,6 +47,8 @@ def stage(
         weight_set: what to convert and what to carry; hostile, checked before a byte is written.
         destination: absent or an empty folder.
         progress: stage ``convert``, in bytes.
+        kept: what a killed staging had written. Every byte of the source is read, hashed and measured all the
+            same; where what would be written is there already, it is compared instead of written.
 
     Raises:
         Refused: ``bytes-changed`` when a source is not what the snapshot says, ``bad-copy-plan``.
@@ -56,7 +63,7 @@ def stage(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True, mode=0o700)
-        staged = _copy_all(snapshot, weight_set, layouts, partial, progress)
+        staged = _copy_all(snapshot, weight_set, layouts, partial, progress, kept)
         partial.rename(destination)
     except OSError as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -108,7 +115,12 @@ class _Tally:
 
 
 def _copy_all(
-    snapshot: Snapshot, weight_set: WeightSet, layouts: Sequence[Layout], root: Path, progress: Progress
+    snapshot: Snapshot,
+    weight_set: WeightSet,
+    layouts: Sequence[Layout],
+    root: Path,
+    progress: Progress,
+    kept: Path | None,
 ) -> Staged:
     known = {file.path: file for file in snapshot.files}
     work: list[_Work] = [
@@ -127,7 +139,10 @@ def _copy_all(
                 raise _Stopped
             report(count)
 
-        return copy_file(lanes, snapshot.root / source, known[source], root / target, layout, done)
+        (root / target).parent.mkdir(parents=True, exist_ok=True)
+        size = layout.size if layout else known[source].size
+        resumed = kept is not None and take_up(kept / target, root / target, size) > 0
+        return copy_file(lanes, snapshot.root / source, known[source], root / target, layout, done, resumed)
 
     copied = _side_by_side(work, copy, stopped)
     files = [

@@ -86,6 +86,18 @@ def test_scan_of_a_hostile_file_is_2_in_both_formats(tmp_path: Path) -> None:
     assert "os" in text.stdout
 
 
+def test_no_format_turns_a_refusal_into_success(tmp_path: Path) -> None:
+    bad = tmp_path / "weights.bin"
+    bad.write_bytes(hostile.torch_zip(hostile.pickle_that_would_run("true")))
+    log = run("scan", str(bad), "--format", "sarif", home=tmp_path / "home")
+    page = run("scan", str(bad), "--format", "html", home=tmp_path / "home")
+    assert (log.returncode, page.returncode) == (2, 2)
+    found = {result["ruleId"] for result in json.loads(log.stdout)["runs"][0]["results"]}
+    assert "pickle-global-not-allowed" in found
+    assert page.stdout.startswith("<!doctype html>")
+    assert "pickle-global-not-allowed" in page.stdout
+
+
 def test_output_goes_whole_to_a_file(tmp_path: Path) -> None:
     bad = tmp_path / "weights.bin"
     bad.write_bytes(hostile.torch_zip(hostile.pickle_that_would_run("true")))

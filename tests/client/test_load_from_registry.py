@@ -12,6 +12,7 @@ import pytest
 from mlflow import MlflowClient
 
 from registry_gate import errors, load_verified, verify
+from registry_gate.release import BOM_FILE
 from registry_gate.testing.sample_release import FILES, SampleStore, sample_gate
 
 
@@ -38,7 +39,12 @@ def test_every_way_to_name_an_admitted_model(store: SampleStore, tmp_path: Path,
     for ref in (*references, f"{folder}/"):
         assert verify(ref).id == "Acme/Tiny"
         model = load_verified(ref, into="directory")
-        assert {path.name for path in model.iterdir()} == {"config.json", "model.safetensors", "tokenizer"}
+        assert {path.name for path in model.iterdir()} == {
+            "config.json",
+            "model.safetensors",
+            "tokenizer",
+            BOM_FILE,
+        }
         assert (model / "config.json").read_bytes() == FILES["config.json"]
         assert model.is_relative_to(scratch)
         assert model.stat().st_mode & 0o777 == 0o500

@@ -5,12 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import threading
-import time
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -19,67 +16,19 @@ import pytest
 
 from registry_gate import errors, load_verified, verify
 from registry_gate.client.rest import RestRegistry
-from registry_gate.registry import Registry
+from registry_gate.release import BOM_FILE
 from registry_gate.testing.sample_release import FILES, SampleGate, SampleStore, sample_gate
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    folder = tmp_path_factory.mktemp("server")
-    uri = f"http://127.0.0.1:{free_port()}"
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--workers", "1"]
-    command += ["--port", uri.rpartition(":")[2], "--backend-store-uri", f"sqlite:///{folder}/mlflow.db"]
-    command += ["--artifacts-destination", str(folder / "artifacts"), "--serve-artifacts"]
-    environment = {
-        **os.environ,
-        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
-        "MLFLOW_DISABLE_TELEMETRY": "true",
-    }
-    with (folder / "log").open("wb") as log:
-        running = subprocess.Popen(
-            command, cwd=folder, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    try:
-        wait_for(f"{uri}/health", running)
-        yield uri, folder / "artifacts"
-    finally:
-        os.killpg(running.pid, 15)
-        running.wait(30)
-
-
-def wait_for(url: str, running: subprocess.Popen[bytes]) -> None:
-    for _ in range(600):
-        assert running.poll() is None, "the server ended"
-        try:
-            with urllib.request.urlopen(url, timeout=2):
-                return
-        except OSError:
-            time.sleep(0.2)
-    raise AssertionError("the server did not start")
-
-
-@pytest.fixture(scope="module")
-def served(server: tuple[str, Path], tmp_path_factory: pytest.TempPathFactory) -> SampleStore:
-    gate = sample_gate(tmp_path_factory.mktemp("served") / "home")
-    return SampleStore(gate, Registry(server[0]))
+from tests.client.mlflow_server import Server, free_port
 
 
 @pytest.fixture(autouse=True)
-def _served_user(served: SampleStore, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REGISTRY_GATE_HOME", str(served.gate.settings.home))
-    monkeypatch.setenv("REGISTRY_GATE_REGISTRY_URI", server[0])
+def _served_user(as_admin: None) -> None:
+    """Everything here asks the server."""
 
 
-def stored(server: tuple[str, Path], name: str) -> Path:
+def stored(server: Server, name: str) -> Path:
     """The one stored file of this name: the attacker's hand on the server's disk."""
-    return max(server[1].rglob(name), key=lambda path: path.stat().st_ctime_ns)
+    return max(server.artifacts.rglob(name), key=lambda path: path.stat().st_ctime_ns)
 
 
 def test_an_admitted_model_is_loaded_from_a_server(served: SampleStore, tmp_path: Path) -> None:
@@ -90,6 +39,7 @@ def test_an_admitted_model_is_loaded_from_a_server(served: SampleStore, tmp_path
         assert verify(ref).id == "acme/served"
     model = load_verified("acme/served", into="directory")
     found = {str(path.relative_to(model)): path.read_bytes() for path in model.rglob("*") if path.is_file()}
+    assert found.pop(BOM_FILE)
     assert found == names
 
 
@@ -131,7 +81,7 @@ def refused(ref: str, scratch: Path) -> str:
 
 
 def test_changes_on_the_servers_disk_are_refused(
-    served: SampleStore, server: tuple[str, Path], tmp_path: Path, scratch: Path
+    served: SampleStore, server: Server, tmp_path: Path, scratch: Path
 ) -> None:
     served.admit(tmp_path, "acme/changed")
     path = stored(server, "model.safetensors")
@@ -257,3 +207,18 @@ def test_a_release_of_another_gate_on_the_same_server_is_refused(
     other: SampleGate = sample_gate(tmp_path / "other")
     SampleStore(other, served.registry).admit(tmp_path / "made", "acme/foreign")
     assert refused("acme/foreign", scratch) == "untrusted-key"
+
+
+def test_a_version_is_found_by_the_digest_of_its_manifest(
+    served: SampleStore, server: tuple[str, Path], tmp_path: Path
+) -> None:
+    first = served.admit(tmp_path / "first", "acme/by-digest")
+    digest = verify("acme/by-digest").manifest_digest
+    served.admit(tmp_path / "second", "acme/by-digest", FILES | {"config.json": b"{}"}, sequence=2)
+    registry = RestRegistry(server[0])
+    found = registry.version_with("acme--by-digest", digest)
+    assert found is not None
+    assert found.version == str(first.version)
+    assert verify(f"models:/acme--by-digest@{digest}").sequence == 1
+    assert registry.version_with("acme--by-digest", f"sha256:{'0' * 64}") is None
+    assert registry.version_with("acme--none", digest) is None

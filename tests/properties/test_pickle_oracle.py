@@ -149,6 +149,9 @@ def test_python_2_names_are_seen_in_both_spellings(module, name, mapped, route):
     assert {(module, name), mapped} <= {(use.module, use.name) for use in uses}
 
 
-def test_memo_keys_take_no_memory():
+def test_a_memo_key_that_makes_unpicklers_take_gigabytes_is_refused():
     stream = b"\x80\x02" + short_text("a") + b"r\xff\xff\xff\xffj\xff\xff\xff\xff\x86."
-    assert interpret(stream, LIMITS).complete
+    program = interpret(stream, LIMITS)
+    assert not program.complete and "memo key" in program.problems[0].detail
+    stream = b"\x80\x02" + short_text("a") + b"r\x00\x10\x00\x00j\x00\x10\x00\x00\x86."
+    assert interpret(stream, LIMITS).complete, "keys that a little run of PUT could have reached"

@@ -14,7 +14,7 @@ from registry_gate.decision import Verdict, decide
 from registry_gate.errors import Refused, UsageError, VerificationError
 from registry_gate.evidence import Evidence, Problem
 from registry_gate.finding import CheckResult, Confidence, Finding, Severity, Status
-from registry_gate.release import Release, Terms
+from registry_gate.release import BOM_FILE, Release, Terms
 from registry_gate.signing.authority import Authority
 from registry_gate.signing.seal import KeySealer
 from registry_gate.signing.sign import sign_release
@@ -98,15 +98,18 @@ def test_the_statements_are_of_the_agreed_types(release: Path) -> None:
         "https://in-toto.io/attestation/test-result/v0.1",
         "https://in-toto.io/attestation/test-result/v0.1",
         "https://slsa.dev/provenance/v1",
+        "https://cyclonedx.org/bom",
         "https://slsa.dev/verification_summary/v1",
     ]
     assert len({json.dumps(payload["subject"]) for payload in payloads}) == 1
-    manifest, _, _, conversion, verdict = (payload["predicate"] for payload in payloads)
-    assert [file["name"] for file in manifest["files"]] == sorted(FILES)
-    assert [file["sha256"] for file in manifest["files"]] == [
-        sha256(FILES[name]).hexdigest() for name in sorted(FILES)
-    ]
-    assert conversion["runDetails"]["registryGateTensors"][0]["staged_sha256"]
+    manifest, _, _, conversion, bill, verdict = (payload["predicate"] for payload in payloads)
+    assert [file["name"] for file in manifest["files"]] == sorted([*FILES, BOM_FILE])
+    assert {file["name"]: file["sha256"] for file in manifest["files"]} == {
+        **{name: sha256(data).hexdigest() for name, data in FILES.items()},
+        BOM_FILE: sha256((release / "model" / BOM_FILE).read_bytes()).hexdigest(),
+    }
+    assert bill == json.loads((release / "model" / BOM_FILE).read_bytes())
+    assert conversion["runDetails"]["registryGate_tensors"][0]["staged_sha256"]
     assert conversion["buildDefinition"]["resolvedDependencies"][0]["name"] == "config.json"
     assert verdict["verificationResult"] == "PASSED"
     assert verdict["resourceUri"] == "https://hub.example/acme/tiny@" + "a" * 40
@@ -122,7 +125,7 @@ def test_findings_below_the_bars_are_signed_as_warnings(gate: SampleGate, tmp_pa
     line = (root / "attestations/statements.jsonl").read_bytes().splitlines()[2]
     predicate = json.loads(base64.b64decode(json.loads(line)["dsseEnvelope"]["payload"]))["predicate"]
     assert (predicate["result"], predicate["warnedTests"]) == ("WARNED", ["small"])
-    assert predicate["registryGateCheck"]["findings"][0]["message"] == "a small thing"
+    assert predicate["registryGate_measured"]["check"]["findings"][0]["message"] == "a small thing"
 
 
 def evidence_of(gate: SampleGate, folder: Path, files: dict[str, bytes] | None = None) -> Evidence:

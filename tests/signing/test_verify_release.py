@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from registry_gate.errors import FetchError, VerificationError
 from registry_gate.record import canonical_json
+from registry_gate.release import BOM_FILE
 from registry_gate.signing import verify as verify_module
 from registry_gate.signing.dsse import seal
 from registry_gate.signing.folder import Folder
@@ -42,8 +43,9 @@ def test_what_was_signed_verifies(release: Path, gate: SampleGate) -> None:
     assert (verified.name, verified.id, verified.commit) == ("acme--tiny", "acme/tiny", "a" * 40)
     assert verified.policy_digest == gate.policy.digest()
     assert verified.signed_by == gate.signer.key.key_id
-    assert verified.files == len(FILES)
-    assert verified.size == sum(map(len, FILES.values()))
+    assert verified.files == len(FILES) + 1
+    bill = (release / "model" / BOM_FILE).stat().st_size
+    assert verified.size == sum(map(len, FILES.values())) + bill
 
 
 def add(name: str) -> Callable[[Path], None]:
@@ -219,10 +221,10 @@ def test_statements_of_an_older_release_of_the_same_files_do_not_mix(
     assert code_of(release, gate) == "bad-statement"
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(6))
 def test_a_statement_left_out_or_given_twice_is_refused(index: int, release: Path, gate: SampleGate) -> None:
     lines = (release / STATEMENTS).read_bytes().splitlines(keepends=True)
-    assert len(lines) == 5
+    assert len(lines) == 6
     (release / STATEMENTS).write_bytes(b"".join(lines[:index] + lines[index + 1 :]))
     assert code_of(release, gate) == "bad-statement"
     (release / STATEMENTS).write_bytes(b"".join([*lines, lines[index]]))
@@ -231,7 +233,7 @@ def test_a_statement_left_out_or_given_twice_is_refused(index: int, release: Pat
 
 def test_statements_in_another_order_are_refused(release: Path, gate: SampleGate) -> None:
     lines = (release / STATEMENTS).read_bytes().splitlines(keepends=True)
-    for order in ((0, 2, 1, 3, 4), (4, 0, 1, 2, 3), (3, 1, 2, 0, 4)):
+    for order in ((0, 2, 1, 3, 4, 5), (5, 0, 1, 2, 3, 4), (3, 1, 2, 0, 4, 5), (0, 1, 2, 4, 3, 5)):
         (release / STATEMENTS).write_bytes(b"".join(lines[index] for index in order))
         assert code_of(release, gate) == "bad-statement"
 
@@ -299,7 +301,7 @@ def resign(root: Path, gate: SampleGate, edit: Callable[[dict[str, object]], obj
         (lambda s: s.update(_type="https://in-toto.io/Statement/v0.1"), "bad-statement"),
         (lambda s: s.update(predicateType="https://example.com/other"), "bad-statement"),
         (lambda s: s["predicate"].update(surprise=1), "bad-statement"),
-        (lambda s: s["predicate"].pop("registryGateGrant"), "bad-statement"),
+        (lambda s: s["predicate"].pop("registryGate_grant"), "bad-statement"),
     ],
 )
 def test_a_signed_verdict_that_says_something_else_is_refused(

@@ -4,10 +4,13 @@ import re
 import shutil
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 
 import pytest
 
+from registry_gate.candidate import Candidate, SourceKind
 from registry_gate.errors import FetchError, Refused, ToolError, UsageError
+from registry_gate.sources import HubSource
 from registry_gate.testing import Failure, LoopbackHub, RepoMetadata
 
 FILES = {
@@ -280,3 +283,37 @@ def test_full_disk_judges_nothing(hub, source, policy, tmp_path, monkeypatch):
     with pytest.raises(ToolError) as caught:
         source().fetch(listing, tmp_path / "in", policy)
     assert caught.value.code == "cannot-write" and caught.value.exit_code == 1
+
+
+def test_the_beginnings_are_read_to_the_first_commit(policy):
+    made = datetime(2020, 1, 2, tzinfo=UTC)
+    with LoopbackHub(page_size=2) as hub:
+        hub.add_user("ann", created_at=made)
+        first = hub.add_repo("ann/model", {"a.txt": b"0"})
+        for number in range(1, 6):
+            commit = hub.add_repo("ann/model", {"a.txt": b"%d" % number})
+        candidate = Candidate(kind=SourceKind.HUB, endpoint=hub.url, id="ann/model")
+        metadata = HubSource(candidate).resolve(policy).metadata
+        hub.delete_repo("ann/model")
+        hub.add_user("ann")
+        hub.add_repo("ann/model", {"a.txt": b"other"})
+        later = HubSource(candidate).resolve(policy).metadata
+    assert metadata.commits == 6
+    assert metadata.owner_verified is None
+    seen = metadata.beginnings
+    assert seen.first_commit == first != commit
+    assert (seen.first_author, seen.owner_created_at) == ("loopback", made)
+    assert seen.repository_id != later.beginnings.repository_id
+    assert seen.owner_id != later.beginnings.owner_id
+    assert later.beginnings.owner_created_at is None
+
+
+def test_an_endpoint_that_states_no_beginnings_is_read_without_them(policy):
+    with LoopbackHub() as hub:
+        hub.add_repo("org/model", {"a.txt": b"0"})
+        hub.close_endpoint("commits")
+        hub.close_endpoint("users")
+        candidate = Candidate(kind=SourceKind.HUB, endpoint=hub.url, id="org/model")
+        seen = HubSource(candidate).resolve(policy).metadata.beginnings
+    assert (seen.first_commit, seen.owner_id) == (None, None)
+    assert seen.created_at is not None

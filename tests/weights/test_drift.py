@@ -5,6 +5,7 @@ import hashlib
 import pytest
 import torch
 
+from benchmarks.drift import SHAPES
 from registry_gate.errors import UsageError
 from registry_gate.evidence import TensorMeasurement
 from registry_gate.weights.drift import KINDS as DRIFT_KINDS
@@ -13,20 +14,6 @@ from registry_gate.weights.fingerprint import fingerprint, read_fingerprint, wri
 from registry_gate.weights.statistics import TensorMeter
 
 from .torch_plans import KINDS
-
-SHAPES = [
-    *((n,) for n in (16, 64, 100, 768, 3072, 50257)),
-    *((10, 16), (2, 768), (30, 30), (64, 128), (128, 64), (256, 256), (1000, 512), (512, 2048)),
-    *(
-        (8, 3, 3, 3),
-        (64, 3, 7, 7),
-        (64, 64, 3, 3),
-        (256, 128, 1, 1),
-        (4, 16, 16),
-        (12, 64, 64),
-        (3, 5, 7, 11),
-    ),
-]
 
 
 def measured(tensor, name="t", file="model.safetensors"):

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from registry_gate.layer_names import is_final_layer
 from registry_gate.layout import ITEMSIZE
 from registry_gate.weights import kernels, low_bits, rows, statistics
-from registry_gate.weights.rows import RowMeter, row_length
+from registry_gate.weights.number_kinds import values as table
+from registry_gate.weights.rows import RowMeter, plain_rows, row_length
 from registry_gate.weights.statistics import TensorMeter
 
 
@@ -74,7 +76,12 @@ def test_row_norms_whatever_the_cut(dtype, compiled, monkeypatch):
         np.random.default_rng(3).integers(0, 60, count * length * ITEMSIZE[dtype], dtype=np.uint8).tobytes()
     )
     meter = RowMeter(dtype, length)
-    values = meter._values(memoryview(data)).astype(np.float64)
+    kind = {"F16": "<u2", "BF16": "<u2", "F32": "<u4", "F64": "<f8"}.get(dtype, "u1")
+    values = (
+        meter._values(np.frombuffer(data, kind))
+        if dtype in ("F32", "F64")
+        else table(dtype)[np.frombuffer(data, kind)]
+    )
     seen = measure(dtype, data, length, cuts=(3 * ITEMSIZE[dtype], 900)).rows
     norms = np.sqrt((values.reshape(count, length) ** 2).sum(axis=1))
     assert seen.count == count
@@ -90,10 +97,33 @@ def test_which_layers_are_final():
         "classifier.out_proj.weight",
         "head.weight",
     ):
-        assert row_length(name, (10, 32)) == 32, name
+        assert is_final_layer(name), name
     for name in ("encoder.layers.3.fc.weight", "lm_head.bias", "model.layers.0.self_attn.out_proj.weight"):
-        assert row_length(name, (10, 32)) == 0, name
-    assert row_length("lm_head.weight", (10,)) == row_length("lm_head.weight", (10, 0)) == 0
+        assert not is_final_layer(name), name
+
+
+def test_rows_are_outputs_of_matrices_and_convolutions():
+    assert row_length((10, 32)) == 32 and row_length((4, 3, 5, 5)) == 75
+    assert row_length((10,)) == row_length((10, 0)) == row_length((1, 8)) == row_length((1 << 19, 8)) == 0
+
+
+@pytest.mark.parametrize("dtype", ["F16", "BF16", "F32"])
+def test_rows_of_every_bit_pattern_are_those_of_numpy(dtype):
+    """Subnormal, negative and non-finite elements: what the compiled loop adds is what the table says."""
+    if dtype == "F32":
+        bits = np.random.default_rng(1).integers(0, 1 << 32, 1 << 16, dtype=np.uint32)
+        found = bits.view(np.float32).astype(np.float64)
+    else:
+        bits = np.arange(1 << 16, dtype=np.uint16)
+        found = table(dtype)[bits]
+    rows = len(bits) // 16
+    sums, squares, expected, others = (np.zeros(rows) for _ in range(4))
+    compiled = kernels.kernels()
+    (compiled.rows_f16 if dtype == "F16" else compiled.rows_wide)(bits, 0, 16, sums, squares)
+    plain_rows(found, 0, 16, expected, others)
+    kept = np.where(np.isfinite(found), np.abs(found), 0).reshape(rows, 16).sum(axis=1)
+    assert np.all(np.abs(sums - expected) <= 1e-6 * kept + 1e-40)
+    assert np.all(np.abs(squares - others) <= 1e-5 * others + 1e-38)
 
 
 def hidden(found, payload, mask):

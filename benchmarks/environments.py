@@ -1,0 +1,40 @@
+"""An environment of its own for each peer, below ``benchmarks/results/envs``, made where it is missing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+PEERS = {
+    "picklescan": "picklescan==1.0.5",
+    "modelscan": "modelscan==0.8.8",
+    "fickling": "fickling==0.1.12 typing_extensions",
+    "modelaudit": "modelaudit==0.2.54",
+}
+MLSEC = "mlsec==2.0.0"
+ENVS = Path(__file__).resolve().parent / "results" / "envs"
+
+
+def environment(name: str) -> Path | None:
+    """The interpreter of a peer's environment; None where it could not be made."""
+    python = ENVS / name / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ENVS / name)], check=False)
+    done = ENVS / name / "installed"
+    if not done.exists():
+        install = [str(python), "-m", "pip", "install", "-q", *PEERS[name].split()]
+        if subprocess.run(install, check=False).returncode:
+            return None
+        done.touch()
+    return python
+
+
+def mlsec() -> Path | None:
+    """The folder mlsec is installed in, for ``PYTHONPATH``: it runs on this environment's torch."""
+    folder = ENVS / "mlsec"
+    if not (folder / "mlsec").is_dir():
+        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), MLSEC]
+        if subprocess.run(command, check=False).returncode:
+            return None
+    return folder

@@ -1,0 +1,1 @@
+"""Calls in the shape that other tools' users know, which verify first. Imports nothing heavy by itself."""

@@ -1,0 +1,134 @@
+"""The manifests under deploy/kubernetes: rendered, valid for several versions, admitted by our policies."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from registry_gate.testing.sample_release import sample_gate
+from tests.deploy.kustomize import render
+from tests.deploy.policy_engines import CONFIG_MAP, ROOT, Rego, admission_policy, load
+
+HERE = ROOT / "deploy/kubernetes"
+KUSTOMIZATIONS = sorted(path.parent for path in HERE.rglob("kustomization.yaml"))
+VERSIONS = ("1.31", "1.33", "1.35", "1.37")
+CUSTOM = {"kyverno.io/v1"}
+WORKLOADS = {"Deployment", "Job", "CronJob"}
+
+
+def pod_spec(item: dict[str, Any]) -> dict[str, Any]:
+    spec: dict[str, Any] = item["spec"]
+    spec = spec["jobTemplate"]["spec"] if item["kind"] == "CronJob" else spec
+    return spec["template"]["spec"]  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(HERE)))
+def test_every_object_fits_the_schema_of_every_version(folder: Path) -> None:
+    for item in render(folder):
+        if item["apiVersion"] in CUSTOM:
+            continue
+        for version in VERSIONS:
+            kubernetes_validate.validate(item, version, strict=True)
+
+
+@pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(HERE)))
+def test_kubectl_renders_the_same(folder: Path) -> None:
+    if shutil.which("kubectl") is None:
+        pytest.skip("THIS MACHINE HAS NO KUBECTL: the renderer of the tests is not compared with it")
+    done = subprocess.run(["kubectl", "kustomize", str(folder)], capture_output=True, text=True, check=True)
+    printed = list(yaml.safe_load_all(done.stdout))
+    key = lambda item: (item["kind"], item["metadata"]["name"])  # noqa: E731
+    assert sorted(printed, key=key) == sorted(render(folder), key=key)
+
+
+@pytest.mark.parametrize("overlay", ["production", "gvisor"])
+def test_the_deployment_passes_the_policies(overlay: str) -> None:
+    (deployment,) = [item for item in render(HERE / "overlays" / overlay) if item["kind"] == "Deployment"]
+    assert admission_policy().violations(deployment) == frozenset()
+    assert Rego.load().violations(deployment) == frozenset()
+
+
+def test_the_base_with_its_zeros_is_admitted_nowhere() -> None:
+    (deployment,) = [item for item in render(HERE / "base") if item["kind"] == "Deployment"]
+    assert admission_policy().violations(deployment) == {"model-not-admitted", "puller-image"}
+
+
+def test_the_empty_list_has_the_name_the_policies_ask_for() -> None:
+    listed = load(HERE / "enforcement/admitted.yaml")
+    binding = load(HERE / "policies/validating-admission-policy/binding.yaml")["spec"]["paramRef"]
+    assert listed["metadata"] == {"name": binding["name"], "namespace": binding["namespace"]}
+    assert set(CONFIG_MAP) == {"data"}
+
+
+def test_gvisor_changes_the_runtime_and_nothing_else() -> None:
+    (plain,) = [item for item in render(HERE / "overlays/production") if item["kind"] == "Deployment"]
+    (sandboxed,) = [item for item in render(HERE / "overlays/gvisor") if item["kind"] == "Deployment"]
+    assert pod_spec(sandboxed).pop("runtimeClassName") == "gvisor"
+    assert sandboxed == plain
+
+
+@pytest.mark.parametrize("folder", ["base", "gate"])
+def test_every_container_is_restricted_and_bounded(folder: str) -> None:
+    for item in (item for item in render(HERE / folder) if item["kind"] in WORKLOADS):
+        spec = pod_spec(item)
+        assert spec["automountServiceAccountToken"] is False
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+            assert {"cpu", "memory"} <= set(container["resources"]["limits"])
+            assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
+
+
+def test_models_reach_the_registry_and_dns_and_nothing_else() -> None:
+    policies = [item["spec"] for item in render(HERE / "base") if item["kind"] == "NetworkPolicy"]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in policies
+    peers = [peer for spec in policies for rule in spec.get("egress", []) for peer in rule["to"]]
+    assert all("namespaceSelector" in peer and "podSelector" in peer for peer in peers)
+    namespaces = {peer["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"] for peer in peers}
+    assert namespaces == {"registry", "kube-system"}
+    ports = {
+        (port["protocol"], port["port"])
+        for spec in policies
+        for rule in spec.get("egress", [])
+        for port in rule["ports"]
+    }
+    assert ports == {("TCP", 5000), ("UDP", 53), ("TCP", 53)}
+
+
+def test_the_gate_does_not_run_in_the_namespace_of_the_models() -> None:
+    gate = {item["metadata"].get("namespace") for item in render(HERE / "gate")} - {None}
+    models = {item["metadata"].get("namespace") for item in render(HERE / "base")} - {None}
+    assert (gate, models) == ({"registry-gate"}, {"models"})
+
+
+def test_the_operators_resource_names_what_a_release_holds_and_model_signing_verifies_it(
+    tmp_path: Path,
+) -> None:
+    """The operator runs on no machine here; the library it wraps does, on a Release at the same places."""
+    resource = load(HERE / "model-validation/model-validation.yaml")
+    assert set(resource["spec"]) == {"model", "config"}
+    gate = sample_gate(tmp_path / "home")
+    release = gate.release(tmp_path / "made")
+    mounted = Path("/models/model")
+    model = release.root / Path(resource["spec"]["model"]["path"]).relative_to(mounted)
+    signature = release.root / Path(resource["spec"]["model"]["signaturePath"]).relative_to(mounted)
+    public = tmp_path / "gate.pub"
+    public.write_text(gate.signer.key.public_key)
+    from model_signing import verifying
+
+    verifying.Config().use_elliptic_key_verifier(public_key=public).verify(model, signature)
+    (release.root / "model/config.json").write_bytes(b"{}")
+    with pytest.raises(ValueError, match="mismatch"):
+        verifying.Config().use_elliptic_key_verifier(public_key=public).verify(model, signature)
