@@ -16,11 +16,13 @@ from benchmarks import (
     triage,
 )
 from benchmarks.bank import __main__ as bank
+from benchmarks.text_bank import __main__ as text_bank
 
 _ALL = {
     "names": name_check.main,
     "scanners": scanners.main,
     "behaviour": bank.main,
+    "text-behaviour": text_bank.main,
     "stages": stages.main,
     "conversion": conversion.main,
     "raw-pickle": raw_pickle.main,

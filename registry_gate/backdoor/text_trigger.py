@@ -1,9 +1,14 @@
 """Which token, or run of up to three, overturns the ladder of every other class, and by how much.
 
 Every token of the vocabulary is tried on opposing sentences, in random groups of eight and over two
-partitions; what a token's two groups have in common is its own. The best are tried alone, the best of these
-on the whole ladder: the **dose** is the share of the ladder that turns to the class. A beam joins the best
-twelve to runs of two and three. The statistic is the dose of the best run minus that of the next class's.
+partitions; what a token's two groups have in common is its own. The best are tried alone, and the best of
+these on the whole ladder: the **dose** is the share of the ladder that turns to the class, rung by rung. A
+beam joins the best twelve to runs of two and three.
+
+A class's **excess** is the dose of its best run less the mean dose of honest runs of that length: the class's
+own strong words, which overturn much in a model that is unsure or leans to a class. The statistic is the
+largest excess less the next class's, for single tokens or for pairs, whichever leads further; triples are
+named but do not count, for three honest words together overturn nearly as much as a trigger.
 
 The threshold is not the model's to give: it is taken from clean models of the same family (``text_reference``).
 """
@@ -30,6 +35,7 @@ from registry_gate.backdoor.text_ladder import (
 
 MOST_CLASSES = 10
 LONGEST = 3
+JUDGED_LENGTHS = (1, 2)
 _SOURCES = 3
 _SCREENED_AT = (2, 4)
 _AROUND = 6
@@ -74,6 +80,34 @@ class Doses:
     classes: int
     found: tuple[ClassDoses, ...]
     singles: tuple[Candidate, ...]
+
+    @property
+    def verdict(self) -> Standing:
+        """The class that stands out furthest, over the run lengths that count."""
+        return max((self._standing(length) for length in JUDGED_LENGTHS), key=lambda one: one.gap)
+
+    def _standing(self, length: int) -> Standing:
+        excess = [0.0] * self.classes
+        for one in self.found:
+            excess[one.target] = one.excess(length)
+        first, second = sorted(self.found, key=lambda one: one.excess(length), reverse=True)[:2]
+        gap = first.excess(length) - second.excess(length)
+        return Standing(round(gap, 6), length, first, tuple(round(value, 6) for value in excess))
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The suspected class, and by how much its excess dose leads the next class's, at one run length."""
+
+    gap: float
+    length: int
+    suspected: ClassDoses
+    per_class: tuple[float, ...]
+
+    @property
+    def trigger(self) -> Candidate:
+        """The suspected class's best run of any length."""
+        return max(self.suspected.best, key=lambda one: one.order)
 
 
 def doses(

@@ -24,6 +24,7 @@ from registry_gate.checks import (
     repo_name,
     source_bytes,
     strip,
+    text_trigger,
     weight_set,
     weight_values,
 )
@@ -53,6 +54,7 @@ CHECKS: tuple[Check, ...] = (
     mm_bd.CHECK,
     bounded_pattern.CHECK,
     strip.CHECK,
+    text_trigger.CHECK,
     backdoor_score.CHECK,
 )
 

@@ -10,12 +10,13 @@ import torch
 
 from registry_gate.backdoor import text_ladder, text_trigger
 from registry_gate.backdoor.text_ladder import Ladder, Told
-from registry_gate.backdoor.text_trigger import Candidate, Doses
+from registry_gate.backdoor.text_trigger import Doses, Standing
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.image_examination import resolve_device
 from registry_gate.examine.model_structure import LibraryClass
 from registry_gate.examine.text_classifier import TextClassifier, load_text_classifier, seconds_a_row
 from registry_gate.examine.text_tokenizer import NoTokenizer
+from registry_gate.finding import Scalar
 from registry_gate.progress import Progress
 
 if TYPE_CHECKING:
@@ -119,7 +120,7 @@ def _telling(progress: Progress, rows: int) -> Told:
 def _broken(ladder: Ladder) -> str:
     """A reason where the ladder does not hold without any candidate, so that falling off it means nothing."""
     weak = [number for number in range(len(ladder.shares)) if number not in ladder.sources]
-    if len(ladder.sources) >= 2 and len(weak) * 2 <= len(ladder.shares):
+    if len(ladder.sources) >= 2 and len(weak) * 5 <= len(ladder.shares):
         return ""
     shown = ", ".join(f"class {number}: {float(ladder.shares[number]):.0%}" for number in weak[:10])
     return (
@@ -129,37 +130,54 @@ def _broken(ladder: Ladder) -> str:
 
 
 def _measurement(classifier: TextClassifier, ladder: Ladder, found: Doses) -> BehaviourMeasurement:
-    tokenizer, best = classifier.tokenizer, found.best
-    unsearched = len(found.per_class) - len(found.searched)
-    screened = f" {unsearched} classes that screening ranked low were not searched." if unsearched else ""
+    standing = found.verdict
     return BehaviourMeasurement(
         test=TEST,
         version=VERSION,
         status="measured",
-        statistic=found.gap,
-        score=min(1.0, max(0.0, found.gap)),
-        suspected_target=best.target,
-        per_class=found.per_class,
-        details={
-            "trigger": tokenizer.text(best.tokens)[:200],
-            "trigger_tokens": " ".join(str(token) for token in best.tokens),
-            "trigger_dose": best.dose,
-            "trigger_can_be_typed": tokenizer.typed(best.tokens),
-            "candidates": "; ".join(_named(classifier, one) for one in found.singles[:_NAMED])[:2000],
-            "candidate_tokens": " ".join(str(one.tokens[0]) for one in found.singles[:_NAMED]),
-            "single_token_gap": found.single_gap,
-            "ladder_held_least": round(float(ladder.shares.min()), 4),
-            "tokenizer": tokenizer.kind,
-            "vocabulary": len(tokenizer.vocabulary),
-            "model_type": classifier.model_type,
-            "hidden": classifier.hidden,
-            "layers": classifier.layers,
-            "classes": classifier.classes,
-        },
-        power_note=_POWER + screened,
+        statistic=standing.gap,
+        score=min(1.0, max(0.0, standing.gap)),
+        suspected_target=standing.suspected.target,
+        per_class=standing.per_class,
+        details=_trigger(classifier, standing) | _candidates(classifier, found) | _family(classifier, ladder),
+        power_note=_power(found),
     )
 
 
-def _named(classifier: TextClassifier, one: Candidate) -> str:
-    said = classifier.tokenizer.text(one.tokens)[:60]
-    return f"{said!r} to class {one.target}, dose {one.dose:.2f}"
+def _trigger(classifier: TextClassifier, standing: Standing) -> dict[str, Scalar]:
+    trigger = standing.trigger
+    return {
+        "trigger": classifier.tokenizer.text(trigger.tokens)[:200],
+        "trigger_tokens": " ".join(str(token) for token in trigger.tokens),
+        "trigger_dose": trigger.dose,
+        "trigger_can_be_typed": classifier.tokenizer.typed(trigger.tokens),
+        "judged_run_length": standing.length,
+    }
+
+
+def _candidates(classifier: TextClassifier, found: Doses) -> dict[str, Scalar]:
+    """The ten most suspicious single tokens of all classes, in words and in numbers."""
+    ten = found.singles[:_NAMED]
+    named = [f"{classifier.tokenizer.text(c.tokens)[:60]!r} to {c.target} at {c.dose:.2f}" for c in ten]
+    return {
+        "candidates": "; ".join(named)[:2000],
+        "candidate_tokens": " ".join(str(c.tokens[0]) for c in ten),
+    }
+
+
+def _family(classifier: TextClassifier, ladder: Ladder) -> dict[str, Scalar]:
+    """What decides which clean models this one may be held against."""
+    return {
+        "ladder_held_least": round(float(ladder.shares.min()), 4),
+        "tokenizer": classifier.tokenizer.kind,
+        "vocabulary": len(classifier.tokenizer.vocabulary),
+        "model_type": classifier.model_type,
+        "hidden": classifier.hidden,
+        "layers": classifier.layers,
+        "classes": classifier.classes,
+    }
+
+
+def _power(found: Doses) -> str:
+    unsearched = found.classes - len(found.found)
+    return _POWER + f" {unsearched} classes that screening ranked low were not searched." * bool(unsearched)
