@@ -16,8 +16,8 @@ _ROW_POWER = (
     "models, and blind to a backdoor that sits in the layers before."
 )
 _UNIT_POWER = (
-    "Shows units and classes for a person to look at; measured on a bank it told trojaned from clean no "
-    "better than chance, and it has no part in the score."
+    "Shows units and classes for a person to look at. Signals of this kind told trojaned from clean models "
+    "hardly better than chance in earlier studies, and this one has no part in the score."
 )
 _VICTIMS = 60
 
