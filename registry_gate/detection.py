@@ -16,7 +16,7 @@ from registry_gate.errors import Refused
 from registry_gate.evidence import Behaviour, BehaviourMeasurement, Evidence, Staged
 from registry_gate.examination import Examination, Options
 from registry_gate.examine.behaviour import Probing
-from registry_gate.examine.behaviour_messages import IMAGE_TESTS
+from registry_gate.examine.behaviour_messages import TESTS, TEXT_TESTS
 from registry_gate.finding import CheckResult, Status
 from registry_gate.local_scan import scan_local
 from registry_gate.policy import Disposition, Policy
@@ -32,16 +32,26 @@ TESTS_OF: dict[str, tuple[str, ...]] = {
     "strip": ("strip",),
     "inversion": (*_SAMPLES, *_NO_SAMPLES),
     "weights": ("final-layer",),
-    "all": IMAGE_TESTS,
+    "text": TEXT_TESTS,
+    "all": TESTS,
 }
 CHECKS_OF: dict[str, tuple[str, ...]] = {
     "mmbd": ("mm-bd",),
     "strip": ("strip",),
     "inversion": ("bounded-pattern",),
     "weights": ("final-layer",),
+    "text": ("text-trigger",),
     "all": ("backdoor-score", "strip"),
 }
-_LEADING = {"mmbd": "mm-bd", "strip": "strip", "inversion": "bounded-pattern", "weights": "final-layer"}
+_LEADING = {
+    "mmbd": "mm-bd",
+    "strip": "strip",
+    "inversion": "bounded-pattern",
+    "weights": "final-layer",
+    "text": "text-trigger",
+}
+# What `all` means for a task that has one test only.
+_ALL_OF_TASK = {"text-classification": "text"}
 _LOOKED = (Status.NO_FINDINGS, Status.FINDINGS)
 
 
@@ -111,16 +121,17 @@ def _concluded(
     staged: Staged,
     behaviour: Behaviour,
 ) -> Detection:
-    deciding = [result for name in CHECKS_OF[defense] for result in evidence.results if result.name == name]
+    only = _ALL_OF_TASK.get(behaviour.structure.task or "", defense) if defense == "all" else defense
+    deciding = [result for name in CHECKS_OF[only] for result in evidence.results if result.name == name]
     first = deciding[0]
-    leading = _leading(defense, behaviour, policy)
+    leading = _leading(only, behaviour, policy)
     return Detection(
         defense=defense,
         verdict=_verdict(defense, deciding, policy),
         status=first.status,
         reason=first.reason or leading.reason,
         score=leading.score,
-        p_value=leading.p_value,
+        p_value=leading.p_value if leading.p_value is not None else _judged_p_value(first),
         statistic=leading.statistic,
         suspected_target=leading.suspected_target,
         per_class=leading.per_class,
@@ -188,3 +199,9 @@ def _digest(staged: Staged) -> str:
     if len(weights) == 1:
         return f"sha256:{weights[0].source_sha256}"
     return canonical_digest([[file.source, file.source_sha256] for file in weights])
+
+
+def _judged_p_value(result: CheckResult) -> float | None:
+    """Where a test's p-value comes from the policy's references, the check has it and not the measurement."""
+    found = result.measurements.get("p_value")
+    return found if isinstance(found, float) else None

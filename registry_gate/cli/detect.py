@@ -1,4 +1,4 @@
-"""``registry-gate detect``: is a backdoor planted in this image classifier?"""
+"""``registry-gate detect``: is a backdoor planted in this image or text classifier?"""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ class Defense(StrEnum):
     STRIP = "strip"
     INVERSION = "inversion"
     WEIGHTS = "weights"
+    TEXT = "text"
     ALL = "all"
 
 
@@ -78,10 +79,11 @@ def detect(
     ] = DetectFormat.TEXT,
     output: Output = None,
 ) -> int:
-    """Look for a planted backdoor in an image classifier.
+    """Look for a planted backdoor in an image or text classifier.
 
     Files are read, converted and built as `admit` does it, in the sandbox; nothing of the model's is run or
-    unpickled. With --probe-data (a few clean labelled images a class) the tests see most. "Nothing found"
+    unpickled. With --probe-data (a few clean labelled images a class) the image tests see most; text
+    classifiers need none, but clean models of their family in the policy. "Nothing found"
     means by these tests. Exit status 0: nothing found; 2: flagged, or the test could not look; 1: undecided.
 
     Examples: `registry-gate detect --model ./folder --probe-data clean.npz`, or, for a bare state dict,

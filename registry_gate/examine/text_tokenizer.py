@@ -107,12 +107,12 @@ def _word_piece(root: Path) -> Tokenizer:
     settings = root / "tokenizer_config.json"
     declared = json.loads(settings.read_bytes()) if settings.is_file() else {}
     lowered = bool(declared.get("do_lower_case", True)) if isinstance(declared, dict) else True
-    built = BertWordPieceTokenizer(str(root / "vocab.txt"), lowercase=lowered)
+    built = BertWordPieceTokenizer.from_file(str(root / "vocab.txt"), lowercase=lowered)
     return _framed(built, BertProcessing, ("[SEP]", "[CLS]"))
 
 
 def _byte_level(root: Path) -> Tokenizer:
-    built = ByteLevelBPETokenizer(str(root / "vocab.json"), str(root / "merges.txt"))
+    built = ByteLevelBPETokenizer.from_file(str(root / "vocab.json"), str(root / "merges.txt"))
     return _framed(built, RobertaProcessing, ("</s>", "<s>"))
 
 
