@@ -12,7 +12,7 @@ from types import FrameType
 
 from registry_gate.errors import Refused
 
-_TODO = {
+_NEXT_STEP = {
     "guard-pickle": "load the model with load_verified; for a class of your own, allow it by name "
     "(REGISTRY_GATE_GUARD_ALLOW=module:Name)",
     "guard-download": "admit the model (registry-gate admit) and load it with load_verified",
@@ -21,7 +21,7 @@ _TODO = {
     "guard-remote-code": "use a model whose class the library defines",
     "guard-command": "admit the model (registry-gate admit) and copy it with registry-gate pull",
 }
-CODES = tuple(_TODO)
+CODES = tuple(_NEXT_STEP)
 """Every code of a refusal."""
 
 
@@ -33,7 +33,7 @@ class GuardRefused(Refused):
             event.code,
             f"{event.subject}: {event.detail}" if event.detail else event.subject,
             why="this process loads only what the gate has admitted",
-            todo=_TODO[event.code],
+            todo=_NEXT_STEP[event.code],
         )
         self.event = event
 
