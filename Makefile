@@ -25,9 +25,10 @@ $(STAMP): requirements.lock requirements-torch.lock pyproject.toml
 admit: $(STAMP)
 	$(BIN)/python -m examples.demo
 
-# One hash seed for all workers: they must collect the same tests under the same names.
+# One hash seed: all workers must collect the same tests under the same names. A file stays on one worker, so that
+# no server and no killed admission is set up twice.
 test: $(STAMP) check
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: lint types contracts docs
 
