@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from registry_gate import archive
+from registry_gate import archive, review
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
@@ -14,9 +14,10 @@ from registry_gate.local_scan import scan_local
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import DecisionBody
 from registry_gate.log.first_seen import history_of
+from registry_gate.opening import open_publisher
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
-from registry_gate.publication import Published, Publisher, Step, no_step, open_publisher
+from registry_gate.publication import Published, Publisher, Step, no_step
 from registry_gate.reference import is_there, open_source
 from registry_gate.report.document import Report, make_report, receipt_section, release_section
 from registry_gate.settings import Settings, check_alias
@@ -37,7 +38,8 @@ class Request:
     ``reference`` is ``org/model``, ``org/model@revision``, or a folder together with ``as_id``. ``alias``
     None moves ``approved``, forward only; a named alias is moved backwards too. ``token`` goes to
     ``endpoint`` only.
-    ``full_report`` goes on after a rejection, so that every reason is found.
+    ``full_report`` goes on after a rejection, so that every reason is found. ``requester`` is who asks: the
+    account that runs this if None; where the policy wants it so, somebody else has to approve a review.
     """
 
     reference: str
@@ -52,6 +54,7 @@ class Request:
     probe_data: Path | None = None
     seed: int = 0
     full_report: bool = False
+    requester: str | None = None
 
 
 def admit(
@@ -88,22 +91,39 @@ def admit(
         walk.walk("list", walk.list)
         if publisher and (earlier := _earlier(publisher, walk, request)):
             return earlier
-        resume(walk)
+        decision, approvals = _judged(publisher, walk, request, now, workspace)
         step("staged")
-        decision = decide(walk.evidence, policy, now)
         if publisher is None:
             return _report(request, "admit", walk, decision)
         changes = _changes(publisher, walk, settings)
-        sequence = publisher.record(walk.evidence, decision)
+        sequence = publisher.record(walk.evidence, decision, request.requester or review.this_account())
         folder = archive.folder_of(settings, sequence, name)
         archive.file_away(folder, walk.evidence, decision, policy)
         step("decided")
         published = None
         if decision.verdict is Verdict.ADMIT:
-            published = publisher.publish(walk.evidence, decision, policy, sequence)
+            published = publisher.publish(walk.evidence, decision, policy, sequence, approvals)
+            review.let_go(settings, name)
+        elif decision.verdict is Verdict.REVIEW:
+            review.hold(settings, sequence, walk.evidence)
         report = _report(request, "admit", walk, decision, published, folder, publisher.notes + changes)
         archive.file_report(folder, report)
         return report
+
+
+def _judged(
+    publisher: Publisher | None, walk: Examination, request: Request, now: datetime, workspace: Path
+) -> tuple[Decision, tuple[str, ...]]:
+    """The decision: on what was held and approved since, or else after walking on to the end."""
+    if publisher:
+        approved = review.approved_earlier(
+            publisher.log, publisher.trust, request.settings, request.policy, walk.evidence, workspace, now
+        )
+        if approved:
+            walk.evidence = approved.evidence
+            return approved.decision, approved.approvals
+    resume(walk)
+    return decide(walk.evidence, request.policy, now), ()
 
 
 def scan(request: Request, *, progress: Progress = silent) -> Report:

@@ -37,8 +37,27 @@ class Reason(Record):
     waived_by: str | None = None
 
 
+class Approval(Record):
+    """One person's word that what needs review may pass; whose signature was verified before it came here.
+
+    It speaks for one evidence record under one policy, until it expires; ``requester`` is who asked for the
+    admission.
+    """
+
+    evidence_digest: str
+    policy_digest: str
+    approver: str
+    requester: str | None
+    reason: str
+    issued_at: datetime
+    expires_at: datetime
+
+
 class Decision(Record):
-    """The verdict on one evidence record under one policy at one time."""
+    """The verdict on one evidence record under one policy at one time.
+
+    ``approved_by`` names the person whose approval turned ``review`` into ``admit``.
+    """
 
     verdict: Verdict
     reasons: tuple[Reason, ...]
@@ -46,15 +65,20 @@ class Decision(Record):
     policy_name: str
     policy_digest: str
     decided_at: datetime
+    approved_by: str | None = None
 
 
-def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
+def decide(
+    evidence: Evidence, policy: Policy, now: datetime, approvals: tuple[Approval, ...] = ()
+) -> Decision:
     """Judge evidence under a policy. Pure: no I/O, no clock; more findings never give a better verdict.
 
     Args:
         evidence: the record with all check results in it.
         policy: the validated policy.
-        now: aware time, for the expiry of waivers.
+        now: aware time, for the expiry of waivers and approvals.
+        approvals: verified ones; one of this very evidence turns ``review``, and never ``reject``, into
+            ``admit``.
     """
     reasons = [_finding_reason(item, evidence, policy, now) for item in _findings(evidence)]
     reasons += _missing_checks(evidence, policy)
@@ -62,7 +86,7 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
         (r.verdict for r in reasons if not r.waived_by), key=list(Verdict).index, default=Verdict.ADMIT
     )
     moved = tuple(r for r in reasons if r.verdict is not Verdict.ADMIT)
-    return Decision(
+    decision = Decision(
         verdict=verdict,
         reasons=moved,
         evidence_digest=evidence.digest(),
@@ -70,6 +94,26 @@ def decide(evidence: Evidence, policy: Policy, now: datetime) -> Decision:
         policy_digest=policy.digest(),
         decided_at=now,
     )
+    return _approved(decision, policy, approvals)
+
+
+def _approved(decision: Decision, policy: Policy, approvals: tuple[Approval, ...]) -> Decision:
+    if decision.verdict is not Verdict.REVIEW:
+        return decision
+    for approval in approvals:
+        if _speaks_for(approval, decision, policy):
+            return decision.model_copy(update={"verdict": Verdict.ADMIT, "approved_by": approval.approver})
+    return decision
+
+
+def _speaks_for(approval: Approval, decision: Decision, policy: Policy) -> bool:
+    same = (approval.evidence_digest, approval.policy_digest) == (
+        decision.evidence_digest,
+        decision.policy_digest,
+    )
+    someone_else = approval.requester is not None and approval.approver != approval.requester
+    in_time = approval.issued_at <= decision.decided_at < approval.expires_at
+    return same and in_time and (someone_else or not policy.separate_approver)
 
 
 def disposition(finding: Finding, policy: Policy) -> Disposition:

@@ -158,7 +158,10 @@ class Waiver(Record):
 
 
 class Policy(Record):
-    """Everything that fixes a verdict besides the evidence. Its digest is signed with each Release."""
+    """Everything that fixes a verdict besides the evidence. Its digest is signed with each Release.
+
+    ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long one counts.
+    """
 
     version: int = Field(ge=1, le=1)
     name: Slug
@@ -181,6 +184,8 @@ class Policy(Record):
     statement_days: int = Field(gt=0)
     evidence_days: int = Field(default=730, gt=0)
     waivers: tuple[Waiver, ...] = ()
+    separate_approver: bool = True
+    approval_days: int = Field(default=30, gt=0)
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList
 

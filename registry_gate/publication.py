@@ -6,8 +6,6 @@ it finds whole and replaces what it does not.
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,21 +18,22 @@ from registry_gate.client.find import stored_release
 from registry_gate.decision import Decision
 from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
+from registry_gate.index.check import check_revoked, judge
+from registry_gate.index.content import IndexContent, listed
+from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed
+from registry_gate.index.metadata import Edit
+from registry_gate.ledger import Ledger
 from registry_gate.log.admission_log import AdmissionLog
-from registry_gate.log.entries import ReceiptBody
+from registry_gate.log.entries import ReceiptBody, SignedBody
 from registry_gate.origin import LOOPBACK, origin_of
-from registry_gate.policy import SHIPPED, Policy, load_policy
+from registry_gate.policy import Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
-from registry_gate.settings import DEFAULT_ALIAS, Settings
-from registry_gate.signer.passphrase import read_passphrase
-from registry_gate.signer.process import SignerProcess
-from registry_gate.signing.keys import init_keys, load_log_signer, private_key_path, public_half
+from registry_gate.settings import DEFAULT_ALIAS
 from registry_gate.signing.order import ReleaseSigner
-from registry_gate.signing.private_keys import is_encrypted
 from registry_gate.signing.sign import sign_release
-from registry_gate.signing.trust import Trust, effective_trust
+from registry_gate.signing.trust import Trust
 from registry_gate.signing.verify import check_files, read_statements, verify_release
 
 Step = Callable[[str], None]
@@ -49,7 +48,9 @@ STEPS = (
     "read-back",
     "version-created",
     "receipt-written",
+    "indexed",
     "alias-moved",
+    "floor-raised",
 )
 
 
@@ -78,14 +79,14 @@ class Found:
 
 @dataclass(frozen=True)
 class Publisher:
-    """Signs and registers one candidate's Release; ``alias`` None means the default one, forward only.
+    """Signs, lists and registers one candidate's Release; ``alias`` None means the default one, forward only.
 
     Where ``alias_was`` names a version, the alias is moved only if it still points there.
     """
 
     signer: ReleaseSigner
     trust: Trust
-    log: AdmissionLog
+    ledger: Ledger
     registry: Registry
     alias: str | None
     workspace: Path
@@ -95,19 +96,33 @@ class Publisher:
     alias_was: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 
-    def record(self, evidence: Evidence, decision: Decision) -> int:
-        """Log a decision, whatever it is, and return its sequence number."""
-        return self.log.append_decision(evidence, decision).sequence
+    @property
+    def log(self) -> AdmissionLog:
+        """The admission log."""
+        return self.ledger.log
 
-    def publish(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Published:
+    def record(self, evidence: Evidence, decision: Decision, requester: str | None) -> int:
+        """Log a decision, whatever it is, have the index witness it, and return its sequence number."""
+        sequence = self.log.append_decision(evidence, decision, requester=requester).sequence
+        self.ledger.witness()
+        return sequence
+
+    def publish(
+        self,
+        evidence: Evidence,
+        decision: Decision,
+        policy: Policy,
+        sequence: int,
+        approvals: tuple[str, ...] = (),
+    ) -> Published:
         """Take an admitted candidate from its staged files to the registry.
 
         Raises:
-            VerificationError: what was signed, or what the store gives back, does not verify.
+            VerificationError: what was signed, or what the store gives back, does not verify; ``revoked``.
             ToolError: the registry failed; nothing points at the new Release then.
         """
         with self.timed("sign"):
-            release = self._sign(evidence, decision, policy, sequence)
+            release = self._sign(evidence, decision, policy, sequence, approvals)
         return self.register(release, decision.decided_at)
 
     def register(self, release: Release, now: datetime) -> Published:
@@ -115,7 +130,11 @@ class Publisher:
         asked = release.source.id
         self.step("signed")
         with self.timed("sign"):
-            verify_release(release.root, self.trust, expect_id=asked, now=now, progress=self.progress)
+            signed = verify_release(
+                release.root, self.trust, expect_id=asked, now=now, progress=self.progress
+            )
+            check_revoked(self.ledger.index.content(), signed)
+            self.log.append(_signed(signed))
             self.step("signature-verified")
         with self.timed("upload"):
             upload = self.registry.upload(release)
@@ -158,14 +177,21 @@ class Publisher:
                 )
             except (VerificationError, FetchError):
                 continue  # examined anew then, which is always safe
-            if _same_admission(verified, evidence, policy):
+            if _same_admission(verified, evidence, policy) and self._is_own(verified):
                 return Found(verified, version)
         return None
 
     def finish(
         self, verified: Verified, version: RegisteredVersion, now: datetime, *, reused: bool
     ) -> Published:
-        """Write the receipt, then move the alias."""
+        """Write the receipt, list the Release, then move the alias, and say where it was left.
+
+        An alias may lead to a lower number before it is moved there, and must lead to this one or a higher
+        one only afterwards: killed in between, whatever it points at still verifies.
+
+        Raises:
+            VerificationError: ``revoked`` or ``key-revoked``; the alias stays where it is then.
+        """
         receipt = Receipt(
             registry_uri=self.registry.uri,
             registered_name=verified.name,
@@ -180,8 +206,16 @@ class Publisher:
         if not self._receipted(receipt):
             self.log.append_receipt(receipt)
         self.step("receipt-written")
-        current = self._move_alias(verified, version, now)
+        alias = self.alias or DEFAULT_ALIAS
+        current = self._may_move(alias, verified, version, now)
+        check_revoked(self.ledger.witness(_listing(verified, alias if current else None, now)), verified)
+        self.step("indexed")
+        if current:
+            self.registry.set_alias(verified.name, alias, version.version)
         self.step("alias-moved")
+        if current:
+            self.ledger.witness(lambda content: with_floor(content, verified.name, alias, verified.sequence))
+        self.step("floor-raised")
         return Published(verified, receipt, current, reused, self.seconds)
 
     @contextmanager
@@ -191,7 +225,19 @@ class Publisher:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def _sign(self, evidence: Evidence, decision: Decision, policy: Policy, sequence: int) -> Release:
+    def _is_own(self, verified: Verified) -> bool:
+        """Whether this gate signed it, by its own log and index: a stolen key signs as well as a true one."""
+        known = any(item.is_of(verified) for item in self.ledger.index.content().listed)
+        return known or self.log.signed(verified.sequence, verified.manifest_digest)
+
+    def _sign(
+        self,
+        evidence: Evidence,
+        decision: Decision,
+        policy: Policy,
+        sequence: int,
+        approvals: tuple[str, ...],
+    ) -> Release:
         return sign_release(
             evidence,
             decision,
@@ -200,6 +246,7 @@ class Publisher:
             signer=self.signer,
             trust=self.trust,
             destination=self.workspace / "release",
+            approvals=approvals,
         )
 
     def _verified(
@@ -228,25 +275,22 @@ class Publisher:
             for body in written
         )
 
-    def _move_alias(self, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
-        """Point the alias at this version: forward only and never from another source, unless asked by name.
+    def _may_move(self, alias: str, verified: Verified, version: RegisteredVersion, now: datetime) -> bool:
+        """Whether the alias is to point at this version: forward only, and never from another source.
 
-        An alias whose Release does not verify is replaced. Returns whether it points at this version now.
+        One that was asked for by name may move anywhere; one whose Release does not verify is replaced.
         """
-        alias = self.alias or DEFAULT_ALIAS
         current = self.registry.version_for(verified.name, alias)
-        if current is not None and current.version == version.version:
-            return True
         if self.alias_was is not None and (current is None or current.version != self.alias_was):
-            return False
-        if current is not None and self.alias is None and self._is_ahead(current, verified, now):
-            return False
-        self.registry.set_alias(verified.name, alias, version.version)
-        return True
+            return current is not None and current.version == version.version
+        if current is None or current.version == version.version or self.alias is not None:
+            return True
+        return not self._is_ahead(current, verified, now)
 
     def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
         try:
             there = self._verified(current.source_uri, now, expect_name=verified.name)
+            judge(self.ledger.index.content(), there)
         except VerificationError:
             return False
         except FetchError as error:
@@ -279,87 +323,21 @@ def _same_admission(verified: Verified, evidence: Evidence, policy: Policy) -> b
     )
 
 
-def _first_use(settings: Settings) -> tuple[str, ...]:
-    """Make key and trust file where there is neither; two gates may be started at once."""
-    with _alone(settings.home / ".first-use.lock"):
-        if settings.keys.exists() or settings.trust.exists():
-            return ()
-        pair = init_keys(settings, tuple(load_policy(name).digest() for name in SHIPPED))
-        return (f"first use: made a signing key ({pair.key_id[:16]}…) in {settings.keys}",)
+def _listing(verified: Verified, alias: str | None, now: datetime) -> Edit:
+    """List a Release and let the alias that is about to move lead to it."""
+
+    def edit(content: IndexContent) -> IndexContent:
+        content = with_listed(content, listed(verified, now))
+        if alias is None:
+            return content
+        return with_floor_at_most(content, verified.name, alias, verified.sequence)
+
+    return edit
 
 
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def open_publisher(
-    settings: Settings,
-    policy: Policy,
-    alias: str | None,
-    workspace: Path,
-    step: Step = no_step,
-    progress: Progress = silent,
-) -> Publisher:
-    """Open key, trust, log and registry; on the very first use, make a key and trust the shipped policies.
-
-    Raises:
-        UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict
-            nobody would accept.
-    """
-    notes = _first_use(settings)
-    trust = effective_trust(settings)
-    if policy.digest() not in trust.policies:
-        raise UsageError(
-            "policy-not-trusted",
-            f"policy {policy.name!r} ({policy.digest()}) is not in the trust file",
-            why="whatever it admitted would be refused at load time",
-            todo="accept it once: `registry-gate keys trust-policy POLICY`",
-        )
-    signer = _open_signer(settings, trust)
-    log_signer = load_log_signer(settings)
-    if log_signer.key not in trust.for_log().keys:
-        # One line by it in the log would make the whole log unreadable.
-        raise _not_trusted(settings, "log", log_signer.key.key_id)
-    log = AdmissionLog(settings.log, trust, log_signer)
-    registry = Registry(settings.registry_uri)
-    return Publisher(signer, trust, log, registry, alias, workspace, step, progress, notes)
-
-
-def _open_signer(settings: Settings, trust: Trust) -> SignerProcess:
-    """Refuse before a model is fetched what the signer would refuse after hours."""
-    signing = settings.signing
-    if signing.sign_with == "key":
-        key = public_half(settings)
-        if key not in trust.keys:
-            raise _not_trusted(settings, "signing", key.key_id)
-        if not is_encrypted(private_key_path(settings)):
-            return SignerProcess(settings)
-    elif not (trust.identities if signing.sign_with == "sigstore" else trust.certificates):
-        raise UsageError(
-            "signer-not-trusted",
-            f"the trust file accepts no signer of the kind {signing.sign_with!r}",
-            why="whatever was signed would be refused at load time",
-            todo="add it with `registry-gate keys trust-identity` or `registry-gate keys trust-certificate`",
-        )
-    if signing.sign_with == "sigstore":
-        return SignerProcess(settings)  # its token is fetched when it signs: it lives for minutes
-    asked = signing.certificate_key if signing.sign_with == "certificate" else private_key_path(settings)
-    prompt = "passphrase of the signing key: " if asked and is_encrypted(asked) else None
-    signer = SignerProcess(settings, read_passphrase(signing, ask=prompt))
-    signer.check()
-    return signer
-
-
-def _not_trusted(settings: Settings, kind: str, key_id: str) -> UsageError:
-    return UsageError(
-        "key-not-trusted",
-        f"the {kind} key in {settings.keys} ({key_id[:16]}…) is not in the trust file",
-        why="whatever it signed would be refused when it is read",
-        todo="restore the key that the trust file pins, or have this one added to it",
+def _signed(verified: Verified) -> SignedBody:
+    return SignedBody(
+        registered_name=verified.name,
+        release_sequence=verified.sequence,
+        manifest_digest=verified.manifest_digest,
     )

@@ -6,19 +6,17 @@ Every step is a method of its own, so that the corridor can be stopped between a
 from __future__ import annotations
 
 import fcntl
-import logging
-import os
 import shutil
 import sqlite3
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from registry_gate.errors import Error, FetchError, ToolError, VerificationError
+from registry_gate.quiet_mlflow import quiet
 from registry_gate.record import Record
 from registry_gate.release import Release
 
@@ -33,21 +31,6 @@ _TAG = "registry_gate."
 _MAX_VERSIONS = 100_000
 _STORES = frozenset({"s3", "gs", "r2", "b2", "wasb", "wasbs", "abfss", "oss", "hdfs", "viewfs"})
 _ABSENT = frozenset({"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND"})
-# Set while MLflow works: no telemetry, no progress bars, no links printed, nothing unpickled; a server that
-# does not answer is given up after about fifteen seconds, not four minutes.
-_ENVIRONMENT = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "DO_NOT_TRACK": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
-}
-_NOISY = ("mlflow", "alembic", "alembic.runtime.migration", "mlflow.store.db.utils")
-
-
-# What is restored belongs to the whole process, so that one thread at a time may set it aside.
-_QUIET = threading.RLock()
 
 
 class Upload(Record):
@@ -58,7 +41,7 @@ class Upload(Record):
 
 
 class RegisteredVersion(Record):
-    """What the registry says of one version; ``commit``, ``sequence``, ``manifest``: tags, never proof."""
+    """What the registry says of one version; the optional fields are tags, so hints, never proof."""
 
     name: str
     version: int
@@ -66,7 +49,7 @@ class RegisteredVersion(Record):
     run_id: str
     commit: str | None = None
     sequence: int | None = None
-    manifest: str | None = None
+    manifest_digest: str | None = None
 
 
 class Registry:
@@ -124,6 +107,32 @@ class Registry:
         """
         with self._working("move the alias") as client:
             client.set_registered_model_alias(name, alias, str(version))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Take an alias away; one that is not there is no error.
+
+        Raises:
+            ToolError: ``registry-failed``.
+        """
+        if self.version_for(name, alias) is not None:
+            with self._working("clear the alias") as client:
+                client.delete_registered_model_alias(name, alias)
+
+    def names(self) -> dict[str, dict[str, int]]:
+        """Every registered name with its aliases and the versions they point at, in order.
+
+        Raises:
+            ToolError: ``registry-failed``.
+        """
+        found: dict[str, dict[str, int]] = {}
+        token: str | None = None
+        with self._working("list the models") as client:
+            while True:
+                page = client.search_registered_models(max_results=200, page_token=token)
+                found |= {str(item.name): _aliases(item.aliases) for item in page}
+                token = page.token
+                if not token or len(found) > _MAX_VERSIONS:
+                    return dict(sorted(found.items()))
 
     def version_for(self, name: str, alias: str | int) -> RegisteredVersion | None:
         """The version that an alias (text) or a version number points at, None if there is none.
@@ -188,6 +197,18 @@ class Registry:
             shutil.rmtree(scratch, ignore_errors=True)
         return destination
 
+    def put_file(self, path: Path, folder: str) -> None:
+        """Store one file under a folder of the server's artifacts, beside those of all runs.
+
+        Raises:
+            ToolError: ``registry-failed``.
+        """
+        with self._working(f"store {path.name}") as client:
+            from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+            place = f"mlflow-artifacts:/{folder}"
+            get_artifact_repository(place, tracking_uri=client.tracking_uri).log_artifact(str(path))
+
     def _is_store(self, source_uri: str) -> bool:
         """True for this server's own artifacts and for object stores.
 
@@ -207,7 +228,7 @@ class Registry:
     def _working(self, doing: str) -> Iterator[MlflowClient]:
         """Lend the client, quietly, and turn whatever MLflow raises into one of our errors."""
         try:
-            with _quiet():
+            with quiet():
                 yield self._open()
         except Error:
             raise
@@ -300,6 +321,10 @@ def local_path(source_uri: str) -> Path | None:
     return None
 
 
+def _aliases(aliases: Mapping[str, object]) -> dict[str, int]:
+    return {str(alias): int(str(version)) for alias, version in aliases.items()}
+
+
 def _record(version: ModelVersion) -> RegisteredVersion:
     sequence = str(version.tags.get(f"{_TAG}sequence", ""))
     return RegisteredVersion(
@@ -308,7 +333,7 @@ def _record(version: ModelVersion) -> RegisteredVersion:
         source_uri=str(version.source),
         run_id=str(version.run_id or ""),
         commit=version.tags.get(f"{_TAG}commit"),
-        manifest=version.tags.get(f"{_TAG}manifest"),
+        manifest_digest=version.tags.get(f"{_TAG}manifest"),
         sequence=int(sequence) if sequence.isascii() and sequence.isdigit() and len(sequence) < 19 else None,
     )
 
@@ -337,29 +362,3 @@ def _download(source_uri: str, scratch: Path, tracking_uri: str) -> str:
             artifact_uri=source_uri, dst_path=str(scratch), tracking_uri=tracking_uri
         )
     )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow and its migrations off the terminal; what was set before is restored."""
-    with _QUIET:
-        yield from _while_quiet()
-
-
-def _while_quiet() -> Iterator[None]:
-    loggers = [logging.getLogger(name) for name in _NOISY]
-    levels = [logger.level for logger in loggers]
-    before = {name: os.environ.get(name) for name in _ENVIRONMENT}
-    os.environ.update(_ENVIRONMENT)
-    try:
-        for logger in loggers:
-            logger.setLevel(logging.CRITICAL)  # what fails is raised, and told once
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -24,6 +24,7 @@ from registry_gate.errors import Error, FetchError, Refused, UsageError, Verific
 from registry_gate.evidence import Evidence
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import DecisionBody, LogEntry, RenewalBody
+from registry_gate.opening import open_publisher
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
 from registry_gate.publication import (
@@ -32,7 +33,6 @@ from registry_gate.publication import (
     Publisher,
     Step,
     no_step,
-    open_publisher,
     terms_of,
 )
 from registry_gate.record import Record

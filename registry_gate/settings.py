@@ -18,6 +18,7 @@ DEFAULT_ALIAS = "approved"
 _SQLITE = "sqlite:///"
 _SERVERS = ("http", "https")
 _NO_PATHS = ("sign_with", "passphrase_fd", "timestamp_url")
+_SERVED_INDEX = "/api/2.0/mlflow-artifacts/artifacts/registry-gate-index"
 _ALIAS = re.compile(r"[A-Za-z0-9_-]{1,100}")
 _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 
@@ -61,7 +62,8 @@ class Settings(Record):
     """All paths are absolute.
 
     ``trust`` is the user's own file; ``administrator_trust``, where it exists, is the ceiling that the user's
-    file, the environment and arguments can only narrow.
+    file, the environment and arguments can only narrow. ``index``, a folder or an http(s) address, is where
+    the signed index is read from, if not where the trust file says; what lies there proves itself.
     """
 
     home: Path
@@ -69,6 +71,7 @@ class Settings(Record):
     trust: Path
     administrator_trust: Path
     signing: SigningSettings = SigningSettings()
+    index: str | None = None
 
     @property
     def keys(self) -> Path:
@@ -79,6 +82,37 @@ class Settings(Record):
     def log(self) -> Path:
         """The admission log."""
         return self.home / "log" / "admissions.jsonl"
+
+    @property
+    def default_index(self) -> str:
+        """Where the index lies if nobody says otherwise: beside a server's artifacts, or under home."""
+        embedded = self.registry_uri.startswith(_SQLITE)
+        return str(self.own_index) if embedded else f"{self.registry_uri}{_SERVED_INDEX}"
+
+    @property
+    def own_index(self) -> Path:
+        """Where this gate writes its index; published elsewhere when ``index`` is another place."""
+        return self.home / "index"
+
+    @property
+    def index_keys(self) -> Path:
+        """Folder of the index's keys, mode 0700; never the folder of the signing key."""
+        return self.home / "index-keys"
+
+    @property
+    def approver_keys(self) -> Path:
+        """Folder of approvers' keys made here, mode 0700; each belongs with its person."""
+        return self.home / "approver-keys"
+
+    @property
+    def seen(self) -> Path:
+        """What this user has seen of an index: the memory that notices when an older one is shown."""
+        return self.home / "seen"
+
+    @property
+    def held(self) -> Path:
+        """Staged files of candidates that wait for an approval, by sequence number."""
+        return self.home / "held"
 
     @property
     def reports(self) -> Path:
@@ -104,6 +138,7 @@ def load(
     registry_uri: str | None = None,
     sign_with: str | None = None,
     administrator_trust: Path = ADMINISTRATOR_TRUST,
+    index: str | None = None,
 ) -> Settings:
     """Read the settings: arguments first, then ``REGISTRY_GATE_*``, then the defaults under the home folder.
 
@@ -112,19 +147,23 @@ def load(
         registry_uri: MLflow tracking URI (``REGISTRY_GATE_REGISTRY_URI``, an sqlite file under home).
         sign_with: ``key``, ``sigstore`` or ``certificate`` (``REGISTRY_GATE_SIGN_WITH``, key).
         administrator_trust: for tests only; the real path is fixed.
+        index: folder or http(s) address of the index (``REGISTRY_GATE_INDEX``); None: where the trust
+            file says, or ``default_index``.
 
     Raises:
-        UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-signing-settings``.
+        UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-index-address``, ``bad-signing-settings``.
     """
     root = _absolute(home or os.environ.get("REGISTRY_GATE_HOME") or "~/.registry-gate")
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
+    address = index or os.environ.get("REGISTRY_GATE_INDEX")
     return Settings(
         home=root,
         registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
         trust=_absolute(trust) if trust else root / "trust.json",
         administrator_trust=administrator_trust,
         signing=_signing(sign_with),
+        index=_checked_index(address) if address else None,
     )
 
 
@@ -155,6 +194,20 @@ def _absolute(path: Path | str) -> Path:
             f"{str(path)[:200]!r}: {error}",
             todo="give an absolute path in REGISTRY_GATE_HOME or REGISTRY_GATE_TRUST",
         ) from error
+
+
+def _checked_index(address: str) -> str:
+    parts = urlsplit(address)
+    if parts.scheme not in _SERVERS:
+        return str(_absolute(address))
+    if "@" in parts.netloc or parts.query or parts.fragment or not parts.hostname:
+        raise UsageError(
+            "bad-index-address",
+            f"{address.partition(':')[0]}://... is no address of an index",
+            why="it carries a user name, a query or a fragment, or names no host",
+            todo="give the plain address of the folder that holds timestamp.json",
+        )
+    return address.rstrip("/")
 
 
 def _checked_uri(uri: str) -> str:

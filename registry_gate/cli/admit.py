@@ -95,6 +95,13 @@ def admit(
     full_report: Annotated[
         bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
     ] = False,
+    requester: Annotated[
+        str | None,
+        typer.Option(
+            envvar="REGISTRY_GATE_REQUESTER",
+            help="Who asks, where the gate runs for others; the account if not said.",
+        ),
+    ] = None,
     token: Token = None,
     sign_with: SignWith = None,
 ) -> int:
@@ -126,6 +133,7 @@ def admit(
             probe_data=probe_data,
             seed=seed,
             full_report=full_report,
+            requester=requester,
         )
         report = admit_model(request, dry_run=dry_run, progress=progress)
     return show(report, format_, output)

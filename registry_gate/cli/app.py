@@ -15,15 +15,20 @@ import typer
 from registry_gate import version
 from registry_gate.cli import (
     admit,
+    approve,
     audit,
+    audit_registry,
     drift,
     explain,
     export_admitted,
+    index,
     inventory,
     keys,
+    log,
     name,
     pull,
     renew,
+    revoke,
     scan,
     serving_audit,
     signature,
@@ -65,7 +70,12 @@ app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
 app.command("drift", epilog=_EPILOG)(drift.drift)
 app.command("predictions", epilog=_EPILOG)(drift.predictions)
+app.command("approve", epilog=_EPILOG)(approve.approve)
+app.command("revoke", epilog=_EPILOG)(revoke.revoke)
+app.command("audit-registry", epilog=_EPILOG)(audit_registry.audit_registry)
 app.add_typer(keys.app, name="keys")
+app.add_typer(index.app, name="index")
+app.add_typer(log.app, name="log")
 
 
 def _show_version(asked: bool) -> None:

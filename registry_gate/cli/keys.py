@@ -33,13 +33,15 @@ def init(
         bool, typer.Option("--keyless", help="Make no signing key: this gate signs by identity.")
     ] = False,
 ) -> None:
-    """Make a signing key, a key for the log, and a trust file that pins them and the shipped policies.
+    """Make a signing key, a key for the log, the index with its keys, and a trust file that pins them.
 
-    Nothing is overwritten. Without an administrator's trust file you are your own administrator. A passphrase
-    is never taken from the command line; `admit` reads it from REGISTRY_GATE_PASSPHRASE_FILE, from the
-    descriptor REGISTRY_GATE_PASSPHRASE_FD, from REGISTRY_GATE_PASSPHRASE, or asks for it at a terminal.
+    The trust file accepts the shipped policies. Nothing is overwritten. Without an administrator's trust
+    file you are your own administrator. A passphrase is never taken from the command line; `admit` reads it
+    from REGISTRY_GATE_PASSPHRASE_FILE, from the descriptor REGISTRY_GATE_PASSPHRASE_FD, from
+    REGISTRY_GATE_PASSPHRASE, or asks for it at a terminal.
     """
     from registry_gate import settings
+    from registry_gate.index.setup import ensure_index
     from registry_gate.policy import SHIPPED, load_policy
     from registry_gate.settings import SigningSettings
     from registry_gate.signer.passphrase import choose_passphrase
@@ -49,15 +51,18 @@ def init(
     loaded = settings.load(home)
     if keyless:
         trust = init_keyless(loaded, digests)
+        ensure_index(loaded)
         emit(f"verifier    {trust.verifier}\ntrust file  {loaded.trust} (accepts nobody yet)\n", None)
         return
     wanted = SigningSettings(passphrase_file=passphrase_file, passphrase_fd=passphrase_fd)
     passphrase = choose_passphrase(wanted, ask=ask_passphrase)
     pair = init_keys(loaded, digests, passphrase.encode() if passphrase is not None else None)
+    ensure_index(loaded)
     emit(
         f"key id      {pair.key_id}\nverifier    {pair.verifier}\n"
         f"private key {pair.private_key} (mode 0600{', encrypted' if passphrase is not None else ''})\n"
-        f"public key  {pair.public_key}\ntrust file  {pair.trust}\n",
+        f"public key  {pair.public_key}\ntrust file  {pair.trust}\n"
+        f"index keys  {loaded.index_keys} (move root.pem to a place off line)\n",
         None,
     )
 
@@ -80,6 +85,9 @@ def show(home: Home = None) -> None:
     lines += [f"identity    {who.identity} of {who.issuer}" for who in trust.identities]
     lines += [f"certificate {who.name}" for who in trust.certificates]
     lines += [f"log key     {key.key_id}" for key in trust.log_keys]
+    lines += [f"retired     {key.key.key_id} after entry {key.last_sequence}" for key in trust.retired_keys]
+    lines += [f"approver    {who.name} {who.key.key_id}" for who in trust.approvers]
+    lines += [f"index root  {trust.index.root}"] if trust.index else []
     lines += [f"policy      {digest}" for digest in trust.policies]
     emit("".join(f"{line}\n" for line in lines), None)
 
@@ -153,3 +161,73 @@ def trust_certificate(
         read_certificates(text)
     trust.trust_certificate(settings.load(home), name, pem, stamps)
     emit(f"accepted    {name}\n", None)
+
+
+@app.command("rotate")
+def rotate(
+    log_key: Annotated[
+        bool, typer.Option("--log-key", help="The log's key instead of the signing key.")
+    ] = False,
+    passphrase_file: Annotated[
+        Path | None, typer.Option(help="Encrypt the new signing key with the passphrase in this file.")
+    ] = None,
+    ask_passphrase: Annotated[
+        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
+    ] = False,
+    home: Home = None,
+) -> None:
+    """Make a new signing key; the old one stays believed until `keys retire`, so nothing stops loading.
+
+    Give the new trust file to those who verify before you retire the old key.
+    """
+    from registry_gate import rotation, settings
+    from registry_gate.ledger import open_ledger
+    from registry_gate.settings import SigningSettings
+    from registry_gate.signer.passphrase import choose_passphrase
+
+    ledger = open_ledger(settings.load(home))
+    if log_key:
+        key = rotation.rotate_log_key(ledger)
+    else:
+        chosen = choose_passphrase(SigningSettings(passphrase_file=passphrase_file), ask=ask_passphrase)
+        key = rotation.rotate(ledger, chosen.encode() if chosen is not None else None)
+    emit(f"signs now   {key.key_id}\nthe key before it is believed until `registry-gate keys retire`\n", None)
+
+
+@app.command("retire")
+def retire(
+    key_id: Annotated[str, typer.Argument(metavar="KEYID", help="At least its first 8 digits.")],
+    reason: Annotated[str, typer.Option(help="For the log and the trust file.")] = "",
+    after: Annotated[
+        int | None, typer.Option(min=0, help="If stolen: the last log entry that was still yours.")
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Take a key out of service: what it signed loads no more, its log entries stay readable as history.
+
+    For a stolen key say with --after which log entry was the last before the theft: `log verify` names those
+    after it, and nobody believes them. Then `registry-gate revoke --key` tells those whose trust file is old.
+    """
+    from registry_gate import settings
+    from registry_gate.ledger import open_ledger
+    from registry_gate.rotation import retire as retire_key
+
+    done = retire_key(open_ledger(settings.load(home)), key_id, reason, after)
+    emit(f"retired     {done.key.key_id} after log entry {done.last_sequence}\n", None)
+
+
+@app.command("init-approver")
+def init_approver(
+    name: Annotated[str, typer.Argument(help="Account name or e-mail address of the person.")],
+    home: Home = None,
+) -> None:
+    """Make the key of a person who may approve reviews, and name both in the trust file.
+
+    The key belongs with that person: move the file to them.
+    """
+    from registry_gate import settings
+    from registry_gate.rotation import trust_approver
+
+    loaded = settings.load(home)
+    trust_approver(loaded, name)
+    emit(f"approver    {name}\nprivate key {loaded.approver_keys / f'{name}.pem'} (mode 0600)\n", None)

@@ -62,8 +62,8 @@ def accepted(
 ) -> VerifiedStatements:
     """The one place where a Release becomes acceptable to those who load: everything signed about it.
 
-    Signatures, signer, verdict, policy, expiry, and the name or the manifest asked for. Nothing of
-    ``model/`` is read here.
+    Signatures, signer, verdict, policy, expiry, the name or the manifest asked for, and the index. Nothing
+    of ``model/`` is read here.
 
     Args:
         source: where the Release lies.
@@ -74,10 +74,12 @@ def accepted(
     Raises:
         VerificationError: see ``signing.refusal.CODES``.
     """
+    from registry_gate.index.check import require_listed
     from registry_gate.signing.refusal import refusal
     from registry_gate.signing.verify import read_statements
 
     found = read_statements(source, trust, expect_name=reference.name, expect_id=reference.id)
     if reference.manifest not in (None, found.verified.manifest_digest):
         raise refusal("manifest-differs", f"what is there has the manifest {found.verified.manifest_digest}")
+    require_listed(found.verified, settings, trust, alias=reference.alias)
     return found

@@ -70,7 +70,9 @@ def _embedded_version(reference: Reference, registry_uri: str) -> RegisteredVers
     if reference.manifest is None:
         found = registry.version_for(name, reference.alias or "")
     else:
-        found = next((item for item in registry.versions(name) if item.manifest == reference.manifest), None)
+        found = next(
+            (item for item in registry.versions(name) if item.manifest_digest == reference.manifest), None
+        )
     if found is None:
         raise _absent(reference, registry_uri)
     return found

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field
 
 from registry_gate.candidate import Candidate, SeenFacts, Sha256
 from registry_gate.decision import Verdict
+from registry_gate.index.content import Revocation
 from registry_gate.record import Record
 from registry_gate.release import Digest, Receipt
 
@@ -18,7 +19,9 @@ PAYLOAD_TYPE = "application/vnd.registry-gate.log-entry.v1+json"
 class DecisionBody(Record):
     """One decision, whatever its verdict. ``commit`` is None where none was resolved.
 
-    ``seen`` is what the hub stated then of how the repository and its owner began.
+    ``waivers`` are the waivers that moved it, ``approved_by`` the person whose approval did, ``requester``
+    who asked for the admission: the account that ran the gate. ``seen`` is what the hub
+    stated then of how the repository and its owner began.
     """
 
     kind: Literal["decision"] = "decision"
@@ -32,6 +35,33 @@ class DecisionBody(Record):
     manifest_digest: Digest | None = None
     reasons: tuple[str, ...] = ()
     seen: SeenFacts | None = None
+    waivers: tuple[str, ...] = ()
+    approved_by: str | None = None
+    requester: str | None = None
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        by = f", approved by {self.approved_by}" if self.approved_by else ""
+        asked = f", asked by {self.requester}" if self.requester else ""
+        return f"{self.verdict.value} {self.candidate.id} {(self.commit or '')[:12]}{by}{asked}"
+
+
+class SignedBody(Record):
+    """The key was used: a Release of this number was signed over this manifest.
+
+    What bears a good signature and is not here, somebody else signed.
+    """
+
+    kind: Literal["signed"] = "signed"
+    registered_name: str
+    release_sequence: int = Field(ge=1)
+    manifest_digest: Digest
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.registered_name} sequence {self.release_sequence} {self.manifest_digest}"
 
 
 class ReceiptBody(Record):
@@ -39,6 +69,39 @@ class ReceiptBody(Record):
 
     kind: Literal["receipt"] = "receipt"
     receipt: Receipt
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.receipt.registered_name} version {self.receipt.version} in {self.receipt.registry_uri}"
+
+
+class ApprovalBody(Record):
+    """A person's approval of what needed review; ``bundle`` is what that person signed."""
+
+    kind: Literal["approval"] = "approval"
+    evidence_digest: Digest
+    approver: str
+    reason: str
+    expires_at: AwareDatetime
+    bundle: str
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.evidence_digest} by {self.approver}: {self.reason}"
+
+
+class RevocationBody(Record):
+    """Something admitted, or a signer, was revoked in the index."""
+
+    kind: Literal["revocation"] = "revocation"
+    revocation: Revocation
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.revocation.kind}: {self.revocation.reason}"
 
 
 class RenewalBody(Record):
@@ -52,8 +115,28 @@ class RenewalBody(Record):
     policy_digest: Digest
     expires_at: AwareDatetime
 
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.registered_name} sequence {self.renewed_sequence} until {self.expires_at:%Y-%m-%d}"
 
-Body = DecisionBody | ReceiptBody | RenewalBody
+
+class KeyBody(Record):
+    """A signing key came into use, or went out of it."""
+
+    kind: Literal["key"] = "key"
+    action: Literal["added", "retired"]
+    key_id: Sha256
+    last_sequence: int | None = None
+    reason: str = ""
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        return f"{self.action} {self.key_id[:16]}… {self.reason}"
+
+
+Body = DecisionBody | SignedBody | ReceiptBody | ApprovalBody | RevocationBody | RenewalBody | KeyBody
 
 
 class LogEntry(Record):

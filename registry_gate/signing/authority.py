@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from registry_gate.candidate import registered_name
-from registry_gate.decision import Verdict, decide
+from registry_gate.decision import Approval, Verdict, decide
 from registry_gate.errors import VerificationError
+from registry_gate.signing.approval import open_approval
 from registry_gate.signing.attestations import carry, prove_one_form
 from registry_gate.signing.draft import Draft, make_draft, refuses
 from registry_gate.signing.order import Order, Signed
@@ -56,7 +57,7 @@ def authorised(order: Order, trust: Trust) -> Draft:
     evidence, decision, policy, terms = order.evidence, order.decision, order.policy, order.terms
     if decision.verdict is not Verdict.ADMIT:
         raise refuses(f"the decision is {decision.verdict.value}")
-    again = decide(evidence, policy, terms.issued_at)
+    again = decide(evidence, policy, terms.issued_at, _approvals(order, trust))
     if again != decision.model_copy(update={"decided_at": terms.issued_at}):
         raise refuses("deciding again on this evidence under this policy gives another decision")
     if evidence.out_of_scope or evidence.refusals:
@@ -99,3 +100,10 @@ def _standing(order: Order, trust: Trust) -> VerifiedStatements:
     if found.verified.sequence >= order.terms.sequence:
         raise refuses("what is to be renewed has a later number")
     return found
+
+
+def _approvals(order: Order, trust: Trust) -> tuple[Approval, ...]:
+    try:
+        return tuple(open_approval(bundle.encode(), trust) for bundle in order.approvals)
+    except VerificationError as error:
+        raise refuses(f"an approval does not count: {error.message}") from error

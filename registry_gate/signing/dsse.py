@@ -42,6 +42,8 @@ def unseal(bundle: bytes, trust: Trust, payload_type: str = IN_TOTO) -> Opened:
     """
     payload, hint, signature = _decode(bundle, payload_type)
     key = trust.key_for(hint)
+    if any(entry.key.hint == hint for entry in trust.retired_keys):
+        raise refusal("key-retired", f"its key was retired (hint {shown(hint)})")
     if key is None:
         raise refusal("untrusted-key", f"its key is not in the trust file (hint {shown(hint)})")
     check_key_signature(key, signature, pae(payload_type, payload))

@@ -115,7 +115,7 @@ def init_keys(settings: Settings, policies: tuple[str, ...], passphrase: bytes |
     if not private.exists():
         made = new_key()
         pair = {
-            _PRIVATE: (private_pem(made, _checked(passphrase)), 0o600),
+            _PRIVATE: (private_pem(made, checked_passphrase(passphrase)), 0o600),
             _PUBLIC: (public_pem(made.public_key()).encode(), 0o644),
         }
         write_folder(settings.keys, pair | _log_key())
@@ -169,6 +169,16 @@ def key_pair(settings: Settings, verifier: str) -> KeyPair:
 def private_key_path(settings: Settings) -> Path:
     """Where the signing key lies, or would."""
     return settings.keys / _PRIVATE
+
+
+def public_key_path(settings: Settings) -> Path:
+    """Where the signing key's public half lies, or would."""
+    return settings.keys / _PUBLIC
+
+
+def log_key_path(settings: Settings) -> Path:
+    """Where the log's key lies, or would."""
+    return settings.keys / _LOG
 
 
 def public_half(settings: Settings) -> TrustedKey:
@@ -229,7 +239,8 @@ def _no_key(settings: Settings) -> UsageError:
     )
 
 
-def _checked(passphrase: bytes | None) -> bytes | None:
+def checked_passphrase(passphrase: bytes | None) -> bytes | None:
+    """The passphrase, if it is none or long enough; raises UsageError ``weak-passphrase``."""
     if passphrase is not None and len(passphrase) < _MIN_PASSPHRASE:
         raise UsageError(
             "weak-passphrase",

@@ -24,7 +24,8 @@ class Order(Record):
 
     ``decision`` must be what ``decide`` says of ``evidence`` under ``policy`` at ``terms.issued_at``;
     ``manifest_digest`` that of the manifest which the signer makes of the evidence by itself. ``renews`` is
-    verified by the signer, too, before it signs the same files again.
+    verified by the signer, too, before it signs the same files again. ``approvals`` are
+    signed lines, which the signer verifies by itself.
     """
 
     evidence: Evidence
@@ -33,6 +34,7 @@ class Order(Record):
     terms: Terms
     manifest_digest: Digest
     renews: Standing | None = None
+    approvals: tuple[str, ...] = ()
 
 
 class Signed(Record):

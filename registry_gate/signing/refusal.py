@@ -88,6 +88,45 @@ _MEANING: dict[str, tuple[str, str]] = {
     ),
 }
 
+_MEANING |= {
+    "no-index": (
+        "a signature alone does not say whether the Release was withdrawn or its key stolen",
+        "set REGISTRY_GATE_INDEX and get the gate's trust file; at the gate: `registry-gate index init-root`",
+    ),
+    "index-untrusted": (
+        "an index that is not signed by the keys of its root says what its author likes",
+        "check REGISTRY_GATE_INDEX; if the root was replaced, get the new trust file from your administrator",
+    ),
+    "index-stale": (
+        "an old index does not know what was revoked since",
+        "have `registry-gate index refresh` run where the gate is, and check this machine's clock",
+    ),
+    "index-rolled-back": (
+        "someone shows an index older than the one already seen; revocations may be missing from it",
+        "find out who changed the index; restore the newest one and run `registry-gate index refresh`",
+    ),
+    "not-in-index": (
+        "the key signed this, but the gate never listed it: that is how a stolen key looks",
+        "do not load the model; tell whoever runs the gate, or admit the model again",
+    ),
+    "revoked": (
+        "the gate withdrew what it had admitted",
+        "use another version; the index says why it was revoked",
+    ),
+    "key-revoked": (
+        "the key that signed this is known to others, or was taken out of service",
+        "have the model admitted or renewed with the new key",
+    ),
+    "key-retired": (
+        "a retired key serves for reading history only",
+        "have the model admitted or renewed with the new key",
+    ),
+    "superseded": (
+        "the alias points at an older Release than the gate left it at; someone may have moved it back",
+        "ask for the older version by its number if you want it, or have the gate move the alias",
+    ),
+}
+
 CODES = frozenset(_MEANING)
 
 

@@ -26,6 +26,7 @@ def sign_release(
     signer: ReleaseSigner,
     trust: Trust,
     destination: Path,
+    approvals: tuple[str, ...] = (),
 ) -> Release:
     """Have a Release signed, then make its directory; the staged files are moved into it.
 
@@ -40,6 +41,7 @@ def sign_release(
         signer: carries out the order, or refuses it.
         trust: names the verifier id to sign as; what comes back must be proven by it.
         destination: the new directory; must not exist.
+        approvals: the signed approvals that the decision rests on; the signer verifies them itself.
 
     Raises:
         Refused: ``signer-refuses`` when the signer finds a reason not to.
@@ -50,7 +52,7 @@ def sign_release(
     if destination.exists():
         raise UsageError("release-exists", f"{destination} is there already")
     draft = make_draft(evidence, decision, terms, trust.verifier)
-    order = _order(evidence, decision, policy, terms, draft)
+    order = _order(evidence, decision, policy, terms, draft, approvals=approvals)
     signed = _signed(order, draft, signer, trust)
     write_release(evidence.staged.root if evidence.staged else Path(), draft, signed, destination)
     return _released(order, draft, signed, destination)
@@ -97,6 +99,7 @@ def _order(
     terms: Terms,
     draft: Draft,
     renews: Standing | None = None,
+    approvals: tuple[str, ...] = (),
 ) -> Order:
     return Order(
         evidence=evidence,
@@ -105,6 +108,7 @@ def _order(
         terms=terms,
         manifest_digest=draft.manifest.digest(),
         renews=renews,
+        approvals=approvals,
     )
 
 

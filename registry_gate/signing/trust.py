@@ -36,12 +36,45 @@ class TrustedKey(Record):
         return sha256(self.public_key.encode()).hexdigest()
 
 
+class IndexTrust(Record):
+    """Where trust in the index begins: one root metadata file by digest, and the oldest index accepted.
+
+    ``address`` is where to read it unless the settings say; what lies there proves itself.
+    ``minimum_version`` protects a machine without memory (a fresh pod) from an older index: raise it when a
+    revocation must not be missed.
+    """
+
+    root: Digest
+    root_version: int = Field(default=1, ge=1)
+    minimum_version: int = Field(default=1, ge=1)
+    address: str | None = Field(default=None, max_length=1000)
+
+    def place(self, settings: Settings) -> str:
+        """The folder or http(s) address to read the index from."""
+        return settings.index or self.address or settings.default_index
+
+
+class Approver(Record):
+    """A person who may approve what needs review, by name and key."""
+
+    name: str = Field(min_length=1, max_length=100)
+    key: TrustedKey
+
+
+class RetiredKey(Record):
+    """A key that signs no more: log entries up to ``last_sequence`` stay believed, later ones do not."""
+
+    key: TrustedKey
+    last_sequence: int = Field(ge=0)
+    reason: str = Field(default="", max_length=500)
+
+
 class Trust(Record):
     """What a verifier accepts: signatures by ``keys``, verdicts by ``verifier`` under ``policies``.
 
     Signatures by ``identities`` are checked against ``sigstore_root`` (``public``, or a trusted root's JSON),
     those by ``certificates`` against the roots each names. ``log_keys`` sign the admission log and nothing
-    else.
+    else. Nothing loads without the ``index``; ``retired_keys`` serve for reading the log only.
     """
 
     version: Literal[1] = 1
@@ -52,6 +85,14 @@ class Trust(Record):
     sigstore_root: str | None = Field(default=None, max_length=500_000)
     certificates: tuple[TrustedCertificate, ...] = ()
     log_keys: tuple[TrustedKey, ...] = ()
+    index: IndexTrust | None = None
+    approvers: tuple[Approver, ...] = ()
+    retired_keys: tuple[RetiredKey, ...] = ()
+
+    def with_retired(self) -> Trust:
+        """The same trust for reading history: retired keys count too, within limits the reader holds."""
+        retired = tuple(entry.key for entry in self.retired_keys)
+        return self.model_copy(update={"keys": self.keys + retired, "retired_keys": ()})
 
     def key_for(self, hint: str) -> TrustedKey | None:
         """The pinned key a bundle's hint names, or None."""
@@ -113,7 +154,9 @@ def load_trust(path: Path) -> Trust:
         if len(data) > _MAX_TRUST_BYTES:
             raise ValueError(f"it is larger than {_MAX_TRUST_BYTES} bytes")
         trust = Trust.from_json(data)
-        for key in (*trust.keys, *trust.log_keys):
+        approvers = (approver.key for approver in trust.approvers)
+        retired = (entry.key for entry in trust.retired_keys)
+        for key in (*trust.keys, *trust.log_keys, *approvers, *retired):
             if key_id(public_key(key.public_key)) != key.key_id:
                 raise ValueError(f"key id {key.key_id} is not that of its key")
     except FileNotFoundError as error:
@@ -176,7 +219,31 @@ def narrowed(ceiling: Trust, wanted: Trust) -> Trust:
         sigstore_root=ceiling.sigstore_root if same_root else None,
         certificates=tuple(who for who in ceiling.certificates if who in wanted.certificates),
         log_keys=tuple(key for key in ceiling.log_keys if key in wanted.log_keys),
+        index=_narrowed_index(ceiling.index, wanted.index),
+        approvers=tuple(approver for approver in ceiling.approvers if approver in wanted.approvers),
+        retired_keys=_narrowed_retired(ceiling, wanted),
     )
+
+
+def _narrowed_index(ceiling: IndexTrust | None, wanted: IndexTrust | None) -> IndexTrust | None:
+    """The administrator's root; the caller may only ask for a newer index."""
+    if ceiling is None or wanted is None:
+        return ceiling
+    if (ceiling.root, ceiling.root_version) != (wanted.root, wanted.root_version):
+        raise UsageError(
+            "trust-conflict",
+            "the trust given begins at another index root than the administrator's",
+            why="a user's trust can only narrow the administrator's",
+            todo="leave the argument out, or ask the administrator",
+        )
+    newest = max(ceiling.minimum_version, wanted.minimum_version)
+    return ceiling.model_copy(update={"minimum_version": newest})
+
+
+def _narrowed_retired(ceiling: Trust, wanted: Trust) -> tuple[RetiredKey, ...]:
+    """The administrator's retired keys, and those of the administrator's keys that the caller retired."""
+    own = tuple(entry for entry in wanted.retired_keys if entry.key in ceiling.for_log().keys)
+    return ceiling.retired_keys + own
 
 
 def save_trust(path: Path, trust: Trust) -> None:

@@ -16,6 +16,10 @@ from registry_gate.candidate import Candidate, Listing, SourceKind, registered_n
 from registry_gate.decision import decide
 from registry_gate.evidence import Evidence, FileFormat, Staged, StagedFile, TensorMeasurement
 from registry_gate.finding import CheckResult, Confidence, Severity, Status
+from registry_gate.index.content import Listed
+from registry_gate.index.edits import with_listed
+from registry_gate.index.repository import IndexRepository
+from registry_gate.index.setup import ensure_index
 from registry_gate.policy import (
     Bar,
     Limits,
@@ -86,11 +90,15 @@ class SampleGate:
         issued_at: datetime | None = None,
         days: int = 365,
         commit: str = "a" * 40,
+        listed: bool = True,
     ) -> Release:
-        """Sign a Release of these files into ``folder / "release"``; issued an hour ago if not said."""
+        """Sign a Release of these files into ``folder / "release"``, and list it in the gate's index.
+
+        Issued an hour ago if not said; not ``listed``: what whoever has only the signing key can make.
+        """
         issued = issued_at or an_hour_ago()
         evidence = self.evidence(folder / "staged", model_id, FILES if files is None else files, commit)
-        return sign_release(
+        release = sign_release(
             evidence,
             decide(evidence, self.policy, issued),
             self.policy,
@@ -99,6 +107,14 @@ class SampleGate:
             trust=self.trust,
             destination=folder / "release",
         )
+        if listed:
+            self.index.change(lambda content: with_listed(content, entry_of(release)))
+        return release
+
+    @property
+    def index(self) -> IndexRepository:
+        """The gate's index, to write to."""
+        return IndexRepository(self.settings, self.trust)
 
 
 @dataclass(frozen=True)
@@ -125,6 +141,19 @@ class SampleStore:
         return path
 
 
+def entry_of(release: Release) -> Listed:
+    """What the index says of a Release."""
+    return Listed(
+        name=release.registered_name,
+        sequence=release.terms.sequence,
+        manifest_digest=release.manifest_digest,
+        source=release.source,
+        policy_digest=release.policy_digest,
+        signed_by=release.signed_by,
+        listed_at=release.terms.issued_at,
+    )
+
+
 def an_hour_ago() -> datetime:
     """Aware, whole seconds."""
     return datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
@@ -135,6 +164,7 @@ def sample_gate(home: Path, policy: Policy | None = None) -> SampleGate:
     chosen = policy or sample_policy()
     settings = settings_module.load(home, administrator_trust=home / "no-administrator.json")
     init_keys(settings, (chosen.digest(),))
+    ensure_index(settings)
     return SampleGate(settings, load_signer(settings), load_trust(settings.trust), chosen)
 
 

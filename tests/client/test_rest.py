@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,6 +17,9 @@ import pytest
 
 from registry_gate import errors, load_verified, verify
 from registry_gate.client.rest import RestRegistry
+from registry_gate.index.content import RevokedRelease
+from registry_gate.index.edits import with_revoked
+from registry_gate.registry import Registry
 from registry_gate.release import BOM_FILE
 from registry_gate.testing.sample_release import FILES, SampleGate, SampleStore, sample_gate
 from tests.client.mlflow_server import Server, free_port
@@ -222,3 +226,46 @@ def test_a_version_is_found_by_the_digest_of_its_manifest(
     assert verify(f"models:/acme--by-digest@{digest}").sequence == 1
     assert registry.version_with("acme--by-digest", f"sha256:{'0' * 64}") is None
     assert registry.version_with("acme--none", digest) is None
+
+
+def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine that has the trust file and nothing else of the gate loads, and is told what was revoked."""
+    gate = sample_gate(tmp_path / "gate")
+    store = SampleStore(gate, Registry(server.uri))
+    version = store.admit(tmp_path, "acme/indexed")
+    assert gate.trust.index is not None
+    assert str(gate.trust.index.address).startswith(f"{server.uri}/api/2.0/mlflow-artifacts/")
+    script = (
+        "import sys\n"
+        "class Block:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.partition('.')[0] in ('mlflow', 'torch', 'requests'): raise ImportError(name)\n"
+        "sys.meta_path.insert(0, Block())\n"
+        "from registry_gate import errors, verify\n"
+        "try: print(verify('acme/indexed').id)\n"
+        "except errors.VerificationError as error: print(error.code)\n"
+    )
+    trust = tmp_path / "trust.json"
+    shutil.copy(gate.settings.trust, trust)
+    env = {
+        "PATH": os.environ["PATH"],
+        "REGISTRY_GATE_HOME": str(tmp_path / "elsewhere"),
+        "REGISTRY_GATE_TRUST": str(trust),
+        "REGISTRY_GATE_REGISTRY_URI": server.uri,
+    }
+
+    def loaded() -> str:
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert loaded() == "acme/indexed"
+    entry = RevokedRelease(
+        manifest_digest=str(version.manifest_digest), reason="test", revoked_at=datetime.now(UTC)
+    )
+    gate.index.change(lambda content: with_revoked(content, entry))
+    assert loaded() == "revoked"
+    next(server.artifacts.glob("registry-gate-index/*/timestamp.json")).unlink()
+    assert loaded() == "no-index"

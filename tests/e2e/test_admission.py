@@ -94,7 +94,7 @@ def test_the_same_commit_twice_gives_one_version(admitted: Report, shared_gate: 
     assert len(Registry(shared_gate.settings.registry_uri).versions("acme-ml--tiny")) == 1
     trust = effective_trust(shared_gate.settings)
     kinds = [entry.body.kind for entry in AdmissionLog(shared_gate.settings.log, trust).entries()]
-    assert kinds == ["decision", "receipt"]
+    assert kinds == ["decision", "signed", "receipt"]
 
 
 def test_a_tampered_store_is_noticed_and_replaced(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:

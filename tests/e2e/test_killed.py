@@ -34,7 +34,10 @@ def test_killed_at(outcomes: dict[str, dict[str, object]], step: str) -> None:
     outcome = outcomes[step]
     version = STEPS.index(step) + 2  # one version each for the first admission and every step before
     assert outcome["first"] == "killed"
-    assert outcome["loaded_after_kill"] == outcome["after" if step == "alias-moved" else "before"]
+    assert (
+        outcome["loaded_after_kill"]
+        == outcome["after" if step in ("alias-moved", "floor-raised") else "before"]
+    )
     assert outcome["second"] == f"admit version {version}"
     assert outcome["loaded_after_second"] == outcome["after"]
     assert outcome["versions"] == str(version)

@@ -1,0 +1,71 @@
+"""The one question before anything loads: does the index, now, say that this Release may be used?"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry_gate.index.content import IndexContent, RevokedRelease, RevokedSequences, RevokedSigner
+from registry_gate.index.read import read_index
+from registry_gate.signing.refusal import refusal, shown
+
+if TYPE_CHECKING:
+    from registry_gate.release import Verified
+    from registry_gate.settings import Settings
+    from registry_gate.signing.trust import Trust
+
+
+def require_listed(
+    verified: Verified, settings: Settings, trust: Trust, *, alias: str | int | None = None
+) -> None:
+    """Refuse what the index does not list, or has revoked.
+
+    Args:
+        verified: what the signed statements of the Release say, verified.
+        settings: name the place of the index and of this user's memory of it.
+        trust: holds the index's root.
+        alias: the alias through which the Release was found; None, or a version number, where it was asked
+            for by number or by folder: an older Release is then what was wanted.
+
+    Raises:
+        VerificationError: ``no-index``, ``index-untrusted``, ``index-stale``, ``index-rolled-back``,
+            ``key-revoked``, ``revoked``, ``not-in-index``, ``superseded``.
+        FetchError: ``index-unreachable``.
+    """
+    judge(read_index(settings, trust), verified, alias)
+
+
+def judge(content: IndexContent, verified: Verified, alias: str | int | None = None) -> None:
+    """Hold a Release against one state of the index; pure, raises what ``require_listed`` raises last."""
+    check_revoked(content, verified)
+    same = [item for item in content.listed if item.manifest_digest == verified.manifest_digest]
+    if not any(item.is_of(verified) for item in same):
+        detail = "; its bytes are listed under another name, number or signer" if same else ""
+        raise refusal(
+            "not-in-index",
+            f"{verified.name} sequence {verified.sequence} ({verified.manifest_digest}) is signed but not in "
+            f"index {content.number}{detail}",
+        )
+    if isinstance(alias, str) and verified.sequence < (floor := content.floor(verified.name, alias)):
+        raise refusal(
+            "superseded",
+            f"alias {shown(alias)} of {verified.name} was left at sequence {floor}, and leads to sequence "
+            f"{verified.sequence} now",
+        )
+
+
+def check_revoked(content: IndexContent, verified: Verified) -> None:
+    """Refuse what was revoked: ``key-revoked`` or ``revoked``."""
+    for entry in content.revoked:
+        when = f"on {entry.revoked_at:%Y-%m-%d %H:%M} UTC: {shown(entry.reason)}"
+        if isinstance(entry, RevokedSigner):
+            if entry.signed_by == verified.signed_by and verified.sequence >= entry.since:
+                raise refusal("key-revoked", f"signer {shown(entry.signed_by)} was revoked {when}")
+        elif _withdrawn(entry, verified):
+            raise refusal("revoked", f"{verified.name} sequence {verified.sequence} was revoked {when}")
+
+
+def _withdrawn(entry: RevokedRelease | RevokedSequences, verified: Verified) -> bool:
+    if isinstance(entry, RevokedRelease):
+        return entry.manifest_digest == verified.manifest_digest
+    named = entry.name is None or entry.name == verified.name
+    return named and entry.first <= verified.sequence <= entry.last
