@@ -181,7 +181,8 @@ def _evidence(verified: Verified, request: RenewalRequest) -> Evidence:
 def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: RenewalRequest) -> Published:
     """Judge, copy, sign, register."""
     now, verified = _now(), found.verified
-    evidence = judge_again(stored, request.policy)
+    fit = stored.model_copy(update={"self_test": publisher.self_test})  # it is this installation that judges
+    evidence = judge_again(fit, request.policy)
     decision = decide(evidence, request.policy, now)
     if decision.verdict is not Verdict.ADMIT:
         raise _refused(verified, decision)
