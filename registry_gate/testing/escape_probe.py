@@ -1,7 +1,7 @@
 """A confined reader gone bad: it tries to reach out in every way a taken-over parser would.
 
-Run through :func:`registry_gate.examine.sandbox.run_confined` with a request ``<attempt> <argument>``, or one
-such line after the other; each is answered by a line ``escaped: ...`` or ``held: ...``, and some attempts never
+Run through :func:`registry_gate.examine.sandbox.run_confined` with a request ``<attempt> <argument>``, or
+several such lines; each is answered by a line ``escaped: ...`` or ``held: ...``, and some attempts never
 answer. Use it to test a deployment.
 """
 
