@@ -16,7 +16,7 @@ from registry_gate.finding import Finding
 from registry_gate.release import Terms
 from registry_gate.signing.approval import load_approver, make_approver, open_approval, sign_approval
 from registry_gate.signing.authority import Authority
-from registry_gate.signing.manifest import manifest_of
+from registry_gate.signing.draft import make_draft
 from registry_gate.signing.order import Order
 from registry_gate.signing.seal import KeySealer
 from registry_gate.testing.sample_release import SampleGate, an_hour_ago, sample_gate
@@ -135,8 +135,8 @@ def test_the_signer_verifies_approvals_by_itself(gate: SampleGate, tmp_path: Pat
     stranger = sign_approval(said, gate.signer).decode()
     decision = decide(about, gate.policy, now, (said,))
     assert decision.verdict is Verdict.ADMIT
-    digest = manifest_of(about.staged).digest() if about.staged else ""
     terms = Terms(sequence=1, issued_at=now, expires_at=now + timedelta(days=1))
+    digest = make_draft(about, decision, terms, trust.verifier).manifest.digest()
 
     def order(*bundles: str) -> Order:
         return Order(
