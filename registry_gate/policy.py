@@ -160,7 +160,8 @@ class Waiver(Record):
 class Policy(Record):
     """Everything that fixes a verdict besides the evidence. Its digest is signed with each Release.
 
-    ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long one counts.
+    ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long an approval
+    counts after it was signed, whatever expiry it names itself.
     ``self_test_days``: how old this machine's last passed `registry-gate doctor` may be when a model is
     examined; None asks for none.
     """
