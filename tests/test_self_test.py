@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry_gate import version
@@ -115,6 +115,7 @@ def test_no_approval_stands_in_for_one(gate: SampleGate, tmp_path: Path) -> None
 states = st.lists(st.sampled_from(list(ProbeState)), min_size=1, max_size=40)
 
 
+@settings(deadline=None)
 @given(states, st.timedeltas(timedelta(days=-30), timedelta(days=30)), st.integers(1, 60))
 def test_nothing_but_an_all_clear_in_time_is_fit(found: list[ProbeState], age: timedelta, days: int) -> None:
     observed = datetime.fromisoformat("2026-06-01T00:00:00+00:00")
