@@ -11,7 +11,7 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
-from click import Context
+from typer import Context
 from typer.main import get_command
 
 from registry_gate.cli.app import app
