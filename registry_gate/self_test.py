@@ -16,6 +16,10 @@ SELF_TEST = "self-test"
 """How evidence says that nobody was to ask for one, in ``out_of_scope``: a scan, or a dry run."""
 
 
+MISSING, STALE, FAILED = "self-test-missing", "self-test-stale", "self-test-failed"
+"""Why an installation may not admit."""
+
+
 class ProbeState(StrEnum):
     """How one probe ended, from best to worst."""
 
@@ -88,18 +92,12 @@ def unfit(recorded: RecordedSelfTest | None, observed_at: datetime, days: int) -
         days: how old a self-test may have been by then.
     """
     if recorded is None:
-        return Unfit(
-            "self-test-missing", f"the policy demands a self-test of at most {days} days, and there is none"
-        )
+        return Unfit(MISSING, f"the policy demands a self-test of at most {days} days, and there is none")
     said = recorded.said
     if said.state is not ProbeState.OK:
-        return Unfit(
-            "self-test-failed", f"the self-test of {_when(said)} did not pass: {', '.join(said.bad[:8])}"
-        )
+        return Unfit(FAILED, f"the self-test of {_when(said)} did not pass: {', '.join(said.bad[:8])}")
     if observed_at - said.tested_at > timedelta(days=days):
-        return Unfit(
-            "self-test-stale", f"the last self-test was on {_when(said)}; the policy allows {days} days"
-        )
+        return Unfit(STALE, f"the last self-test was on {_when(said)}; the policy allows {days} days")
     return None
 
 
