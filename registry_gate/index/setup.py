@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +11,16 @@ from securesystemslib.signer import Key, Signer
 
 from registry_gate.errors import UsageError
 from registry_gate.index.content import IndexContent
-from registry_gate.index.keys import INDEX, ROOT, TIMESTAMP, key_named, key_path, make_key, next_key
+from registry_gate.index.keys import (
+    INDEX,
+    ROOT,
+    TIMESTAMP,
+    key_named,
+    key_path,
+    make_key,
+    next_key,
+    passphrase_for,
+)
 from registry_gate.index.metadata import files_of, key_ids, make_root, read_state, signed_bytes
 from registry_gate.index.publish import publish
 from registry_gate.index.repository import IndexRepository, alone, write_files
@@ -30,6 +40,7 @@ def init_root(
     hours: int = DEFAULT_HOURS,
     root_key: Path | None = None,
     now: datetime | None = None,
+    passphrase: bytes | None = None,
 ) -> Trust:
     """Make the keys, the first root and an empty index, and name the root in the user's trust file.
 
@@ -40,11 +51,14 @@ def init_root(
         hours: how long a timestamp is believed.
         root_key: where the root's key goes, or lies; with the other keys if None.
         now: aware time; the clock's if None.
+        passphrase: encrypts all three keys; that of the settings' ``index_passphrase``, if there, if None.
 
     Raises:
-        UsageError: ``index-exists`` where the trust file names a root already.
+        UsageError: ``index-exists`` where the trust file names a root already, ``weak-passphrase``.
     """
     time = now or datetime.now(UTC)
+    places = _places(settings, root_key)
+    secret = passphrase if passphrase is not None else passphrase_for(settings, places.values())
     with alone(settings):
         trust = load_trust(settings.trust)
         if trust.index is not None:
@@ -54,8 +68,7 @@ def init_root(
                 why="a second one would forget what the first revoked",
                 todo="change its keys with `registry-gate index rotate-root`",
             )
-        places = _places(settings, root_key)
-        signers: dict[str, Signer] = {role: make_key(path) for role, path in places.items()}
+        signers: dict[str, Signer] = {role: make_key(path, secret) for role, path in places.items()}
         root = signed_bytes(make_root(_public(signers), 1, time), signers[ROOT])
         first = IndexContent(number=1, verifier=trust.verifier, hours=hours)
         write_files(settings.own_index, {"1.root.json": root, **files_of(first, signers, 1, time)})
@@ -93,7 +106,8 @@ def rotate_root(
 ) -> int:
     """Sign the next root, with new keys for some roles; clients follow from the root they know.
 
-    The state is signed again at once, so that nothing depends on a key that was replaced.
+    The state is signed again at once, so that nothing depends on a key that was replaced. The passphrase that
+    opens the old keys, or the one that is set where none is encrypted, encrypts the new ones.
 
     Args:
         settings: where keys and index lie.
@@ -113,13 +127,16 @@ def rotate_root(
     if trust.index is None:
         raise refusal("no-index", "the trust file names no index root")
     time = now or datetime.now(UTC)
+    places = _places(settings, root_key)
+    passphrase = passphrase_for(settings, places.values())
     with alone(settings):
         state = read_state(settings.own_index, trust.index, interrupted=True)
-        places = _places(settings, root_key)
         ids = key_ids(state.root.signed)
-        current = {role: key_named(path, ids[role]) for role, path in places.items() if role not in replace}
-        old_root = key_named(places[ROOT], ids[ROOT])
-        signers: dict[str, Signer] = {**current, **{role: next_key(places[role]) for role in replace}}
+        opened = partial(key_named, passphrase=passphrase)
+        current = {role: opened(path, ids[role]) for role, path in places.items() if role not in replace}
+        old_root = opened(places[ROOT], ids[ROOT])
+        made = {role: next_key(places[role], passphrase) for role in replace}
+        signers: dict[str, Signer] = {**current, **made}
         version = state.root.signed.version + 1
         root_signers = [old_root, signers[ROOT]] if ROOT in replace else [old_root]
         root = signed_bytes(make_root(_public(signers), version, time), *root_signers)
@@ -127,7 +144,7 @@ def rotate_root(
         files = files_of(content, signers, state.timestamp.signed.version + 1, time)
         write_files(settings.own_index, {f"{version}.root.json": root, **files})
         for role, signer in signers.items():
-            key_named(places[role], signer.public_key.keyid)
+            opened(places[role], signer.public_key.keyid)
     IndexRepository(settings, trust).refresh(now=now)
     return version
 
