@@ -43,7 +43,7 @@ class ProbeResult(Record):
 
 
 class SelfTest(Record):
-    """Every probe of one run: when, on which host, with which versions, for which policy.
+    """Every probe of one run: when, on which host, with which versions, for which policy and registry.
 
     ``policy_digest`` is None where the policy itself cannot be read.
     """
@@ -54,6 +54,7 @@ class SelfTest(Record):
     gate_version: str
     policy: str = Field(max_length=1000)
     policy_digest: Digest | None
+    registry_uri: str
     versions: dict[str, str]
     results: tuple[ProbeResult, ...] = Field(min_length=1)
 
@@ -87,7 +88,7 @@ def unfit(recorded: RecordedSelfTest | None, observed_at: datetime, days: int) -
     """What a policy that demands a self-test finds wanting; None where nothing is.
 
     Args:
-        recorded: the newest self-test of the host, version and policy that a candidate was examined with.
+        recorded: the newest self-test of the host, version, policy and registry that are used.
         observed_at: when it was examined: a later self-test says as much about it as an earlier one.
         days: how old a self-test may have been by then.
     """
