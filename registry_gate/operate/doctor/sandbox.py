@@ -125,9 +125,12 @@ def _reading(installation: Installation) -> Said:
 @contextmanager
 def _holding(secret: str) -> Iterator[None]:
     """A process of this user whose environment holds a secret, and shows it to whoever may look."""
-    idle = [sys.executable, "-I", "-S", "-c", "import sys; sys.stdin.read()"]
-    with subprocess.Popen(idle, env={"SECRET": secret}, stdin=subprocess.PIPE) as process:
+    idle = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(idle, env={"SECRET": secret}, **pipes) as process:
         try:
+            if process.stdout is not None:
+                process.stdout.readline()  # it runs: its environment is in place
             if secret.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes():
                 raise ToolError(
                     "probe-blind", "not even the parent sees the environment that holds the secret"
