@@ -126,8 +126,9 @@ def _reading(installation: Installation) -> Said:
 def _holding(secret: str) -> Iterator[None]:
     """A process of this user whose environment holds a secret, and shows it to whoever may look."""
     idle = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen(idle, env={"SECRET": secret}, **pipes) as process:
+    with subprocess.Popen(
+        idle, env={"SECRET": secret}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
         try:
             if process.stdout is not None:
                 process.stdout.readline()  # it runs: its environment is in place
