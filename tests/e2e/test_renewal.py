@@ -189,7 +189,7 @@ def at(name: str, do: Callable[[], None]) -> Callable[[str], None]:
     return step
 
 
-FINISHED = ("version-created", "indexed", "alias-moved")
+FINISHED = ("version-created", "receipt-written", "indexed", "alias-moved")
 """Steps after which the next run finds something to finish; after the others it begins anew."""
 
 
