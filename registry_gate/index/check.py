@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from registry_gate.errors import VerificationError
 from registry_gate.index.content import (
     IndexContent,
     Revocation,
@@ -67,18 +68,29 @@ def check_revoked(content: IndexContent, verified: Verified) -> None:
         name=verified.name,
         sequence=verified.sequence,
         manifest_digest=verified.manifest_digest,
+        files_digest=verified.files_digest,
         signed_by=verified.signed_by,
     )
-    if entry is None:
-        return
+    if entry is not None:
+        raise revoked(entry, f"{verified.name} sequence {verified.sequence}")
+
+
+def revoked(entry: Revocation, what: str) -> VerificationError:
+    """The refusal of what a revocation covers."""
     when = f"on {entry.revoked_at:%Y-%m-%d %H:%M} UTC: {shown(entry.reason)}"
     if isinstance(entry, RevokedSigner):
-        raise refusal("key-revoked", f"signer {shown(entry.signed_by)} was revoked {when}")
-    raise refusal("revoked", f"{verified.name} sequence {verified.sequence} was revoked {when}")
+        return refusal("key-revoked", f"signer {shown(entry.signed_by)} was revoked {when}")
+    return refusal("revoked", f"{what} was revoked {when}")
 
 
 def revocation_of(
-    revoked: Iterable[Revocation], *, name: str, sequence: int, manifest_digest: str, signed_by: str | None
+    revoked: Iterable[Revocation],
+    *,
+    name: str,
+    sequence: int,
+    manifest_digest: str | None,
+    files_digest: str | None = None,
+    signed_by: str | None,
 ) -> Revocation | None:
     """The first revocation that covers a Release; None where none does.
 
@@ -87,6 +99,7 @@ def revocation_of(
     for entry in revoked:
         if isinstance(entry, RevokedRelease):
             covers = entry.manifest_digest == manifest_digest
+            covers |= entry.files_digest is not None and entry.files_digest == files_digest
         elif isinstance(entry, RevokedSequences):
             covers = entry.name in (None, name) and entry.first <= sequence <= entry.last
         else:
