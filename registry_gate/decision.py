@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from registry_gate.evidence import Evidence
@@ -78,7 +78,8 @@ def decide(
         policy: the validated policy.
         now: aware time, for the expiry of waivers and approvals.
         approvals: verified ones; one of this very evidence turns ``review``, and never ``reject``, into
-            ``admit``.
+            ``admit``. Why one of this evidence does not count stands among the reasons, under a code that
+            begins with ``approval-``.
     """
     reasons = [_finding_reason(item, evidence, policy, now) for item in _findings(evidence)]
     reasons += _missing_checks(evidence, policy)
@@ -100,20 +101,35 @@ def decide(
 def _approved(decision: Decision, policy: Policy, approvals: tuple[Approval, ...]) -> Decision:
     if decision.verdict is not Verdict.REVIEW:
         return decision
+    objections = []
     for approval in approvals:
-        if _speaks_for(approval, decision, policy):
+        if approval.evidence_digest != decision.evidence_digest:
+            continue  # of another examination
+        objection = _objection(approval, decision, policy)
+        if objection is None:
             return decision.model_copy(update={"verdict": Verdict.ADMIT, "approved_by": approval.approver})
-    return decision
+        objections.append(objection)
+    return decision.model_copy(update={"reasons": (*decision.reasons, *objections)})
 
 
-def _speaks_for(approval: Approval, decision: Decision, policy: Policy) -> bool:
-    same = (approval.evidence_digest, approval.policy_digest) == (
-        decision.evidence_digest,
-        decision.policy_digest,
-    )
+def _objection(approval: Approval, decision: Decision, policy: Policy) -> Reason | None:
+    """Why an approval of this evidence does not count; None if it does."""
+    oldest = decision.decided_at - timedelta(days=policy.approval_days)
     someone_else = approval.requester is not None and approval.approver != approval.requester
-    in_time = approval.issued_at <= decision.decided_at < approval.expires_at
-    return same and in_time and (someone_else or not policy.separate_approver)
+    if approval.policy_digest != decision.policy_digest:
+        code, detail = "approval-of-another-policy", "it was given under another policy"
+    elif decision.decided_at < approval.issued_at:
+        code, detail = "approval-from-the-future", f"it is dated {approval.issued_at.isoformat()}"
+    elif decision.decided_at >= approval.expires_at:
+        code, detail = "approval-expired", f"it counted until {approval.expires_at.isoformat()}"
+    elif approval.issued_at < oldest:
+        code, detail = "approval-too-old", f"the policy counts one for {policy.approval_days} days"
+    elif policy.separate_approver and not someone_else:
+        code, detail = "approval-by-requester", "the policy wants it from somebody who did not ask"
+    else:
+        return None
+    message = f"the approval by {approval.approver} does not count: {detail}"
+    return Reason(code=code, verdict=Verdict.REVIEW, message=message)
 
 
 def disposition(finding: Finding, policy: Policy) -> Disposition:

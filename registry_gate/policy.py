@@ -160,7 +160,8 @@ class Waiver(Record):
 class Policy(Record):
     """Everything that fixes a verdict besides the evidence. Its digest is signed with each Release.
 
-    ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long one counts.
+    ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long an approval
+    counts after it was signed, whatever expiry it names itself.
     """
 
     version: int = Field(ge=1, le=1)

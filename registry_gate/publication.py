@@ -18,7 +18,7 @@ from registry_gate.client.find import stored_release
 from registry_gate.decision import Decision
 from registry_gate.errors import FetchError, UsageError, VerificationError
 from registry_gate.evidence import Evidence
-from registry_gate.index.check import check_revoked, judge
+from registry_gate.index.check import check_revoked, judge, revocation_of, revoked
 from registry_gate.index.content import IndexContent, listed
 from registry_gate.index.edits import with_floor, with_floor_at_most, with_listed
 from registry_gate.index.metadata import Edit
@@ -31,6 +31,7 @@ from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
 from registry_gate.settings import DEFAULT_ALIAS
+from registry_gate.signing.manifest import manifest_of
 from registry_gate.signing.order import ReleaseSigner
 from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust
@@ -121,6 +122,7 @@ class Publisher:
             VerificationError: what was signed, or what the store gives back, does not verify; ``revoked``.
             ToolError: the registry failed; nothing points at the new Release then.
         """
+        self._check_not_revoked(evidence, sequence)
         with self.timed("sign"):
             release = self._sign(evidence, decision, policy, sequence, approvals)
         return self.register(release, decision.decided_at)
@@ -133,13 +135,13 @@ class Publisher:
             signed = verify_release(
                 release.root, self.trust, expect_id=asked, now=now, progress=self.progress
             )
-            check_revoked(self.ledger.index.content(), signed)
             self.log.append(_signed(signed))
+            check_revoked(self.ledger.index.content(), signed)
             self.step("signature-verified")
         with self.timed("upload"):
             upload = self.registry.upload(release)
             self.step("uploaded")
-            verified = self._verified(upload.source_uri, now, expect_id=asked)
+            verified = self.verified(upload.source_uri, now, expect_id=asked)
             self.step("read-back")
         with self.timed("register"):
             version = self.registry.create_version(release, upload)
@@ -172,12 +174,12 @@ class Publisher:
         """
         for version in self._candidates(evidence, policy):
             try:
-                verified = self._verified(
+                verified = self.verified(
                     version.source_uri, evidence.observed_at, expect_id=evidence.candidate.id
                 )
             except (VerificationError, FetchError):
                 continue  # examined anew then, which is always safe
-            if _same_admission(verified, evidence, policy) and self._is_own(verified):
+            if _same_admission(verified, evidence, policy) and self.is_own(verified):
                 return Found(verified, version)
         return None
 
@@ -225,10 +227,25 @@ class Publisher:
         yield
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-    def _is_own(self, verified: Verified) -> bool:
+    def is_own(self, verified: Verified) -> bool:
         """Whether this gate signed it, by its own log and index: a stolen key signs as well as a true one."""
         known = any(item.is_of(verified) for item in self.ledger.index.content().listed)
         return known or self.log.signed(verified.sequence, verified.manifest_digest)
+
+    def _check_not_revoked(self, evidence: Evidence, sequence: int) -> None:
+        """Refuse to have files signed that were revoked; raises ``revoked``."""
+        if evidence.staged is None:
+            return
+        entry = revocation_of(
+            self.ledger.index.content().revoked,
+            name=evidence.registered_name,
+            sequence=sequence,
+            manifest_digest=None,  # not known before the bill of materials is made
+            files_digest=manifest_of(evidence.staged, {}).files_digest(),
+            signed_by="",  # whose key signs is the signer's to say; checked on what it signed
+        )
+        if entry is not None:
+            raise revoked(entry, f"{evidence.registered_name} sequence {sequence}")
 
     def _sign(
         self,
@@ -249,7 +266,7 @@ class Publisher:
             approvals=approvals,
         )
 
-    def _verified(
+    def verified(
         self, source_uri: str, now: datetime, *, expect_id: str | None = None, expect_name: str | None = None
     ) -> Verified:
         """Verify what the store holds where it lies: what nobody signed is not copied first."""
@@ -289,7 +306,7 @@ class Publisher:
 
     def _is_ahead(self, current: RegisteredVersion, verified: Verified, now: datetime) -> bool:
         try:
-            there = self._verified(current.source_uri, now, expect_name=verified.name)
+            there = self.verified(current.source_uri, now, expect_name=verified.name)
             judge(self.ledger.index.content(), there)
         except VerificationError:
             return False

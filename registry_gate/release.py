@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from registry_gate.candidate import Sha256, SourceKind
-from registry_gate.record import Record
+from registry_gate.record import Record, canonical_json
 
 BOM_FILE = "bom.cdx.json"
 """The bill of materials, under ``model/``: written by the gate, never by a candidate."""
@@ -49,6 +50,11 @@ class Manifest(Record):
         """Bytes of all files."""
         return sum(file.size for file in self.files)
 
+    def files_digest(self) -> str:
+        """Names, sizes and sha256 of all files but the gate's own: the same whenever they are admitted."""
+        carried = [[file.name, file.size, file.sha256] for file in self.files if file.name != BOM_FILE]
+        return f"sha256:{sha256(canonical_json(carried)).hexdigest()}"
+
 
 class Source(Record):
     """Where the model came from: a name means something only together with kind and endpoint."""
@@ -85,6 +91,7 @@ class Release(Record):
     source: Source
     terms: Terms
     manifest_digest: Digest
+    files_digest: Digest
     policy_digest: Digest
     evidence_digest: Digest
     signed_by: str
@@ -109,6 +116,7 @@ class Receipt(Record):
 class Verified(Record):
     """What a verified signature says; ``name`` is the registered name, ``id`` the exact source id.
 
+    ``files_digest`` is that of the manifest without the bill of materials, which each admission writes anew.
     ``signed_by`` is the key id, or identity and issuer of a keyless signature, or name and root of a
     certificate.
     """
@@ -120,6 +128,7 @@ class Verified(Record):
     commit: str
     sequence: int
     manifest_digest: Digest
+    files_digest: Digest
     policy_name: str
     policy_digest: Digest
     evidence_digest: Digest

@@ -2,8 +2,8 @@
 
 Nothing is fetched from the source. What the store holds is verified first, byte for byte; the stored evidence
 is judged again; only an admission is signed, over the same manifest, and goes the road of every Release:
-verified, uploaded, read back, registered, the alias last. Killed before that, the alias points at what
-it pointed at.
+verified, uploaded, read back, registered, listed in the index, the alias last. Killed before that, the alias
+points at what it pointed at; the next run finishes what it finds whole.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ from typing import Any
 
 from pydantic import AwareDatetime
 
-from registry_gate import archive
+from registry_gate import archive, review
 from registry_gate.client.find import stored_release
 from registry_gate.client.reference import Reference, parse
 from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.errors import Error, FetchError, Refused, UsageError, VerificationError
 from registry_gate.evidence import Evidence
+from registry_gate.index.check import judge
+from registry_gate.index.edits import with_floor
 from registry_gate.log.admission_log import AdmissionLog
-from registry_gate.log.entries import DecisionBody, LogEntry, RenewalBody
+from registry_gate.log.entries import DecisionBody, LogEntry, ReceiptBody, RenewalBody
 from registry_gate.opening import open_publisher
 from registry_gate.policy import Policy, load_policy
 from registry_gate.progress import Progress, silent
@@ -40,7 +42,7 @@ from registry_gate.rejudgement import judge_again
 from registry_gate.release import Verified
 from registry_gate.settings import DEFAULT_ALIAS, Settings
 from registry_gate.settings import load as load_settings
-from registry_gate.signing.sign import sign_renewal
+from registry_gate.signing.sign import Judgement, sign_renewal
 from registry_gate.signing.trust import effective_trust
 from registry_gate.signing.verify import copy_verified, read_statements
 from registry_gate.signing.verify_statements import VerifiedStatements
@@ -69,11 +71,16 @@ class Outcome(Record):
 
 @dataclass(frozen=True)
 class RenewalRequest:
-    """Under which policy, where, and how soon a statement must expire to be renewed (None: whenever)."""
+    """Under which policy, where, and how soon a statement must expire to be renewed (None: whenever).
+
+    ``requester`` is who asks: the account that runs this if None. Where a renewal needs review and the policy
+    wants it so, somebody else has to approve it.
+    """
 
     policy: Policy = field(default_factory=load_policy)
     settings: Settings = field(default_factory=load_settings)
     within: timedelta | None = None
+    requester: str | None = None
 
 
 def renew(
@@ -88,9 +95,10 @@ def renew(
         step: as for ``admit``.
 
     Raises:
-        Refused: ``evidence-missing``, ``evidence-expired``, ``renewal-refused``, ``signer-refuses``; what
-            stands is left alone.
-        VerificationError: what the store holds is not what was signed.
+        Refused: ``evidence-missing``, ``evidence-expired``, ``renewal-refused``, ``renewal-needs-approval``,
+            ``signer-refuses``; what stands is left alone.
+        VerificationError: what the store holds is not what was signed, or the index does not let it load:
+            ``revoked``, ``key-revoked``, ``not-in-index``, ``superseded``. Nothing is signed then.
         UsageError, FetchError, ToolError: nothing was decided.
     """
     asked = parse(reference, DEFAULT_ALIAS)
@@ -104,6 +112,8 @@ def renew(
     with open_workspace(request.settings, asked.name, progress) as workspace:
         publisher = open_publisher(request.settings, request.policy, asked.alias, workspace, step, progress)
         found = _found(publisher, asked)
+        judge(publisher.ledger.index.content(), found.verified, asked.alias)
+        _raise_floor(publisher, found, asked.alias)
         if request.within is not None and found.verified.expires_at - _now() > request.within:
             return _outcome(asked, NOT_DUE, expires_at=found.verified.expires_at)
         publisher = replace(publisher, alias_was=found.version.version)
@@ -178,34 +188,44 @@ def _evidence(verified: Verified, request: RenewalRequest) -> Evidence:
     return filed.evidence
 
 
+def _raise_floor(publisher: Publisher, found: Found, alias: str) -> None:
+    """Finish a run that was killed right after it moved this alias, so that moving it back is noticed.
+
+    Only where the log's receipt says that the gate itself meant the alias to lead here.
+    """
+    said = found.verified
+    if publisher.ledger.index.content().floor(said.name, alias) >= said.sequence:
+        return
+    receipts = (
+        entry.body.receipt for entry in publisher.log.entries() if isinstance(entry.body, ReceiptBody)
+    )
+    if any(
+        (receipt.alias, receipt.sequence, receipt.manifest_digest)
+        == (alias, said.sequence, said.manifest_digest)
+        for receipt in receipts
+    ):
+        publisher.ledger.witness(lambda content: with_floor(content, said.name, alias, said.sequence))
+
+
 def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: RenewalRequest) -> Published:
-    """Judge, copy, sign, register."""
-    now, verified = _now(), found.verified
+    """Judge, then finish what a killed run signed on the same judgement, or copy, sign, register."""
+    now = _now()
     evidence = judge_again(stored, request.policy)
-    decision = decide(evidence, request.policy, now)
+    signed = review.approvals_of(publisher.log, publisher.trust, evidence.digest())
+    decision = decide(evidence, request.policy, now, tuple(signed.values()))
     if decision.verdict is not Verdict.ADMIT:
-        raise _refused(verified, decision)
+        raise _refused(publisher, found.verified, evidence, decision, request)
+    if unfinished := _unfinished(publisher, found.verified, decision, now):
+        return publisher.finish(unfinished.verified, unfinished.version, now, reused=True)
     standing = _copied(publisher, found)
-    expires_at = terms_of(request.policy, 1, now).expires_at
-    sequence = publisher.log.append(
-        RenewalBody(
-            registered_name=verified.name,
-            manifest_digest=verified.manifest_digest,
-            renewed_sequence=verified.sequence,
-            evidence_digest=decision.evidence_digest,
-            policy_digest=decision.policy_digest,
-            expires_at=expires_at,
-        )
-    ).sequence
+    sequence = _recorded(publisher, found.verified, decision, terms_of(request.policy, 1, now).expires_at)
     archive.file_away(
-        archive.folder_of(request.settings, sequence, verified.name), evidence, decision, request.policy
+        archive.folder_of(request.settings, sequence, found.verified.name), evidence, decision, request.policy
     )
     publisher.step("decided")
     with publisher.timed("sign"):
         release = sign_renewal(
-            evidence,
-            decision,
-            request.policy,
+            Judgement(evidence, decision, request.policy, tuple(signed) if decision.approved_by else ()),
             standing=standing,
             terms=terms_of(request.policy, sequence, now),
             signer=publisher.signer,
@@ -213,6 +233,45 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
             destination=publisher.workspace / _FOLDER,
         )
     return publisher.register(release, now)
+
+
+def _recorded(publisher: Publisher, verified: Verified, decision: Decision, expires_at: datetime) -> int:
+    """Log the renewal, have the index witness it, and return its number."""
+    body = RenewalBody(
+        registered_name=verified.name,
+        manifest_digest=verified.manifest_digest,
+        renewed_sequence=verified.sequence,
+        evidence_digest=decision.evidence_digest,
+        policy_digest=decision.policy_digest,
+        expires_at=expires_at,
+        approved_by=decision.approved_by,
+    )
+    return publisher.ledger.record(body).sequence
+
+
+def _unfinished(publisher: Publisher, verified: Verified, decision: Decision, now: datetime) -> Found | None:
+    """A renewal of this Release, on this evidence and policy, that was registered before the run was killed.
+
+    The registry only leads to it; it is verified to the last byte, and the log must say that this gate
+    signed it.
+    """
+    renewals = {
+        entry.sequence
+        for entry in publisher.log.entries()
+        if isinstance(entry.body, RenewalBody) and entry.body.renewed_sequence == verified.sequence
+    }
+    for version in publisher.registry.versions(verified.name) if renewals else ():
+        if version.sequence not in renewals:
+            continue
+        try:
+            there = publisher.verified(version.source_uri, now, expect_id=verified.id)
+        except (VerificationError, FetchError):
+            continue  # signed anew then
+        said = (there.manifest_digest, there.evidence_digest, there.policy_digest)
+        same = said == (verified.manifest_digest, decision.evidence_digest, decision.policy_digest)
+        if same and there.sequence in renewals and publisher.is_own(there):
+            return Found(there, version)
+    return None
 
 
 def _copied(publisher: Publisher, found: Found) -> VerifiedStatements:
@@ -230,17 +289,29 @@ def _copied(publisher: Publisher, found: Found) -> VerifiedStatements:
     return said
 
 
-def _refused(verified: Verified, decision: Decision) -> Refused:
+def _refused(
+    publisher: Publisher, verified: Verified, evidence: Evidence, decision: Decision, request: RenewalRequest
+) -> Refused:
+    """The refusal; a renewal that a person may approve is put into the log for that."""
     reasons = "; ".join(
         f"{reason.code}: {reason.message}" for reason in decision.reasons if not reason.waived_by
     )
-    return Refused(
-        "renewal-refused",
+    said = (
         f"{verified.name!r} would not be admitted today under policy {decision.policy_name!r} "
-        f"({decision.verdict.value}): {reasons[:600]}",
-        why=f"the statement that stands holds until {verified.expires_at:%Y-%m-%d}, and is left alone",
-        todo="revoke it if the reason is grave; otherwise admit the model again or waive the finding",
+        f"({decision.verdict.value}): {reasons[:600]}"
     )
+    why = f"the statement that stands holds until {verified.expires_at:%Y-%m-%d}, and is left alone"
+    if decision.verdict is Verdict.REJECT:
+        todo = "revoke it if the reason is grave; otherwise admit the model again or waive the finding"
+        return Refused("renewal-refused", said, why=why, todo=todo)
+    asker = request.requester or review.this_account()
+    number = review.ask_for_review(
+        publisher.ledger, request.settings, request.policy, evidence, decision, asker
+    )
+    todo = (
+        f"look with `registry-gate explain {number}`, have `registry-gate approve {number}` run, renew again"
+    )
+    return Refused("renewal-needs-approval", said, why=why, todo=todo)
 
 
 def _told(asked: Reference, found: Found, published: Published) -> Outcome:

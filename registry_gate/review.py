@@ -11,6 +11,7 @@ import getpass
 import logging
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from registry_gate import archive
 from registry_gate.decision import Approval, Decision, Verdict, decide
 from registry_gate.errors import Error, UsageError, VerificationError
 from registry_gate.evidence import Evidence, Staged
+from registry_gate.ledger import Ledger
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import ApprovalBody, DecisionBody, LogEntry
 from registry_gate.policy import Policy
@@ -107,28 +109,65 @@ def _decided(
     body = entry.body
     if not isinstance(body, DecisionBody):
         return None
-    approvals = _counting(log, trust, body)
+    approvals = approvals_of(log, trust, body.evidence_digest)
     filed = archive.find(settings, entry.sequence, body.registered_name, body.evidence_digest)
     if not approvals or filed is None:
         return None
     decision = decide(filed.evidence, policy, now, tuple(approvals.values()))
     if decision.verdict is not Verdict.ADMIT:
+        for reason in decision.reasons:
+            if reason.code.startswith("approval-"):
+                _LOGGER.warning("%s: %s", reason.code, reason.message)
         return None
     return Approved(filed.evidence, decision, tuple(approvals))
 
 
-def _counting(log: AdmissionLog, trust: Trust, decision: DecisionBody) -> dict[str, Approval]:
-    """The approvals of a decision's evidence whose signers the trust file names, by their signed lines."""
+def approvals_of(log: AdmissionLog, trust: Trust, evidence_digest: str) -> dict[str, Approval]:
+    """Approvals of one evidence record by approvers of the trust file, by their signed lines.
+
+    Each names the requester that the log names for the newest review of that record: otherwise whoever
+    asked could approve by naming somebody else. Whether one counts is for ``decide`` to say.
+    """
+    review = next(
+        (body for body in _decisions_on(log, evidence_digest) if body.verdict is Verdict.REVIEW), None
+    )
     found = {}
-    for body in log.approvals(decision.evidence_digest):
+    for body in log.approvals(evidence_digest):
         try:
             approval = open_approval(body.bundle.encode(), trust)
         except VerificationError as error:
             _LOGGER.warning("an approval by %s does not count: %s", body.approver, error)
             continue
-        if approval.requester == decision.requester:
+        if review is not None and approval.requester == review.requester:
             found[body.bundle] = approval
     return found
+
+
+def ask_for_review(
+    ledger: Ledger, settings: Settings, policy: Policy, evidence: Evidence, decision: Decision, requester: str
+) -> int:
+    """Log and file a review of evidence that is judged again, for a person to approve; asked once.
+
+    Returns:
+        The sequence number to approve.
+    """
+    newest = next(iter(_decisions_on(ledger.log, decision.evidence_digest)), None)
+    asked = newest and (newest.verdict, newest.policy_digest) == (Verdict.REVIEW, decision.policy_digest)
+    if not asked:
+        ledger.log.append_decision(evidence, decision, requester=requester)
+        ledger.witness()
+    entry = in_review(ledger.log, decision.evidence_digest)
+    archive.file_away(
+        archive.folder_of(settings, entry.sequence, evidence.registered_name), evidence, decision, policy
+    )
+    return entry.sequence
+
+
+def _decisions_on(log: AdmissionLog, evidence_digest: str) -> Iterator[DecisionBody]:
+    """The decisions on one evidence record, newest first."""
+    for entry in reversed(log.entries()):
+        if isinstance(entry.body, DecisionBody) and entry.body.evidence_digest == evidence_digest:
+            yield entry.body
 
 
 def _taken(settings: Settings, entry: LogEntry, evidence: Evidence, destination: Path) -> Staged | None:

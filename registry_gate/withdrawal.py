@@ -57,11 +57,22 @@ def named_release(ledger: Ledger, what: str, reason: str) -> RevokedRelease:
         VerificationError: what the reference leads to bears no good signature: name its manifest digest.
         UsageError: ``bad-reference``.
     """
-    digest = what if what.startswith(_DIGEST) else _signed(ledger, parse(what, DEFAULT_ALIAS)).manifest_digest
+    if what.startswith(_DIGEST):
+        digest, files = what, _files_listed(ledger, what)
+    else:
+        said = _signed(ledger, parse(what, DEFAULT_ALIAS))
+        digest, files = said.manifest_digest, said.files_digest
     try:
-        return RevokedRelease(manifest_digest=digest, reason=reason, revoked_at=datetime.now(UTC))
+        return RevokedRelease(
+            manifest_digest=digest, files_digest=files, reason=reason, revoked_at=datetime.now(UTC)
+        )
     except ValueError as error:
         raise UsageError("bad-reference", f"{what[:100]!r} is not sha256:<64 hex digits>") from error
+
+
+def _files_listed(ledger: Ledger, manifest_digest: str) -> str | None:
+    listed = ledger.index.content().listed
+    return next((item.files_digest for item in listed if item.manifest_digest == manifest_digest), None)
 
 
 def clear_alias(ledger: Ledger, what: str) -> str:

@@ -16,9 +16,10 @@ from registry_gate.finding import Finding
 from registry_gate.release import Terms
 from registry_gate.signing.approval import load_approver, make_approver, open_approval, sign_approval
 from registry_gate.signing.authority import Authority
-from registry_gate.signing.manifest import manifest_of
+from registry_gate.signing.draft import make_draft
 from registry_gate.signing.order import Order
 from registry_gate.signing.seal import KeySealer
+from registry_gate.signing.trust import Trust
 from registry_gate.testing.sample_release import SampleGate, an_hour_ago, sample_gate
 from tests.test_decision import NOW, POLICY, all_required, evidence, findings
 
@@ -70,20 +71,33 @@ def test_an_approval_of_other_evidence_changes_nothing(found: list[Finding], oth
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("code", "changes"),
     [
-        {"policy_digest": "sha256:" + "0" * 64},
-        {"expires_at": NOW},
-        {"issued_at": NOW + timedelta(seconds=1)},
-        {"requester": "ana"},
-        {"requester": None},
+        ("approval-of-another-policy", {"policy_digest": "sha256:" + "0" * 64}),
+        ("approval-expired", {"expires_at": NOW}),
+        ("approval-from-the-future", {"issued_at": NOW + timedelta(seconds=1)}),
+        ("approval-by-requester", {"requester": "ana"}),
+        ("approval-by-requester", {"requester": None}),
+        ("approval-too-old", {"issued_at": NOW - timedelta(days=POLICY.approval_days, microseconds=1)}),
     ],
 )
-def test_what_does_not_count(changes: dict[str, object]) -> None:
+def test_what_does_not_count(code: str, changes: dict[str, object]) -> None:
     about = evidence([])  # required checks did not look: review
-    assert decide(about, POLICY, NOW).verdict is Verdict.REVIEW
+    before = decide(about, POLICY, NOW)
+    assert before.verdict is Verdict.REVIEW
     assert decide(about, POLICY, NOW, (approval(about),)).verdict is Verdict.ADMIT
-    assert decide(about, POLICY, NOW, (approval(about, **changes),)).verdict is Verdict.REVIEW
+    after = decide(about, POLICY, NOW, (approval(about, **changes),))
+    assert after.verdict is Verdict.REVIEW
+    assert [reason.code for reason in after.reasons[len(before.reasons) :]] == [code]
+
+
+def test_an_approval_counts_to_the_end_of_the_days_that_the_policy_gives_it() -> None:
+    about = evidence([])
+    oldest = approval(about, issued_at=NOW - timedelta(days=POLICY.approval_days))
+    assert decide(about, POLICY, NOW, (oldest,)).verdict is Verdict.ADMIT
+    assert decide(about, POLICY, NOW + timedelta(microseconds=1), (oldest,)).verdict is Verdict.REVIEW
+    older = approval(about, issued_at=NOW - timedelta(days=400))
+    assert decide(about, POLICY, NOW, (older, oldest)).verdict is Verdict.ADMIT, "one that counts is enough"
 
 
 def test_a_policy_may_let_people_approve_what_they_asked_for() -> None:
@@ -135,8 +149,8 @@ def test_the_signer_verifies_approvals_by_itself(gate: SampleGate, tmp_path: Pat
     stranger = sign_approval(said, gate.signer).decode()
     decision = decide(about, gate.policy, now, (said,))
     assert decision.verdict is Verdict.ADMIT
-    digest = manifest_of(about.staged).digest() if about.staged else ""
     terms = Terms(sequence=1, issued_at=now, expires_at=now + timedelta(days=1))
+    digest = make_draft(about, decision, terms, trust.verifier).manifest.digest()
 
     def order(*bundles: str) -> Order:
         return Order(
@@ -149,7 +163,15 @@ def test_the_signer_verifies_approvals_by_itself(gate: SampleGate, tmp_path: Pat
         )
 
     assert Authority(KeySealer(gate.signer), trust).carry_out(order(bundle)).statements
-    for bundles, believed in (((), trust), ((stranger,), trust), ((bundle,), gate.trust)):
-        with pytest.raises(Refused) as caught:
+    aged = said.model_copy(update={"issued_at": now - timedelta(days=gate.policy.approval_days, seconds=1)})
+    old = sign_approval(aged, load_approver(tmp_path / "ana.pem")).decode()
+    refusals: tuple[tuple[tuple[str, ...], Trust, str], ...] = (
+        ((), trust, "gives another decision: review"),
+        ((old,), trust, "approval-too-old"),
+        ((stranger,), trust, "an approval does not count"),
+        ((bundle,), gate.trust, "an approval does not count"),
+    )
+    for bundles, believed, why in refusals:
+        with pytest.raises(Refused, match=why) as caught:
             Authority(KeySealer(gate.signer), believed).carry_out(order(*bundles))
         assert caught.value.code == "signer-refuses"

@@ -29,6 +29,10 @@ def renew(
     policy: Annotated[
         str, typer.Option(help="Today's policy: default, strict, research, or the path of a policy file.")
     ] = "default",
+    requester: Annotated[
+        str | None,
+        typer.Option(help="Who asks, where a renewal needs an approval; the account that runs this."),
+    ] = None,
     registry_uri: Annotated[
         str | None, typer.Option(help="MLflow tracking URI; an embedded store of your own by default.")
     ] = None,
@@ -41,7 +45,8 @@ def renew(
 
     The stored evidence is judged again by today's checks under today's policy, and what the store holds is
     verified to the last byte. Only what would still be admitted gets fresh statements, as a new version; what
-    would not is refused, and the statement that stands is left alone until it expires.
+    would not is refused, and the statement that stands is left alone until it expires. What would need
+    review waits for `registry-gate approve`, and nothing is signed of what the index has revoked.
 
     Examples: `registry-gate renew acme/model`, or, every night,
     `registry-gate renew --all --expiring-within 30`.
@@ -59,6 +64,7 @@ def renew(
     request = RenewalRequest(
         policy=load_policy(policy),
         settings=settings.load(registry_uri=registry_uri),
+        requester=requester,
         within=None if expiring_within is None else timedelta(days=expiring_within),
     )
     with progress_bars() as progress:

@@ -51,7 +51,7 @@ def revoke(
     """Revoke what was admitted: it is refused wherever the index is read, from the next load on.
 
     The log records it; the alias stays where it is unless you say otherwise. Revoking twice changes nothing.
-    There is no way back: admit another commit, or the same one converted anew under another policy.
+    There is no way back: the same files stay revoked when they are admitted again. Admit another commit.
 
     Examples: `registry-gate revoke acme/model --reason "poisoned data"`,
     `registry-gate revoke --key 5f2b... --reason "stolen" --since 120`.

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from registry_gate.index.content import IndexContent, RevokedRelease, RevokedSequences, RevokedSigner
+from registry_gate.errors import VerificationError
+from registry_gate.index.content import (
+    IndexContent,
+    Revocation,
+    RevokedRelease,
+    RevokedSequences,
+    RevokedSigner,
+)
 from registry_gate.index.read import read_index
 from registry_gate.signing.refusal import refusal, shown
 
@@ -55,17 +63,47 @@ def judge(content: IndexContent, verified: Verified, alias: str | int | None = N
 
 def check_revoked(content: IndexContent, verified: Verified) -> None:
     """Refuse what was revoked: ``key-revoked`` or ``revoked``."""
-    for entry in content.revoked:
-        when = f"on {entry.revoked_at:%Y-%m-%d %H:%M} UTC: {shown(entry.reason)}"
-        if isinstance(entry, RevokedSigner):
-            if entry.signed_by == verified.signed_by and verified.sequence >= entry.since:
-                raise refusal("key-revoked", f"signer {shown(entry.signed_by)} was revoked {when}")
-        elif _withdrawn(entry, verified):
-            raise refusal("revoked", f"{verified.name} sequence {verified.sequence} was revoked {when}")
+    entry = revocation_of(
+        content.revoked,
+        name=verified.name,
+        sequence=verified.sequence,
+        manifest_digest=verified.manifest_digest,
+        files_digest=verified.files_digest,
+        signed_by=verified.signed_by,
+    )
+    if entry is not None:
+        raise revoked(entry, f"{verified.name} sequence {verified.sequence}")
 
 
-def _withdrawn(entry: RevokedRelease | RevokedSequences, verified: Verified) -> bool:
-    if isinstance(entry, RevokedRelease):
-        return entry.manifest_digest == verified.manifest_digest
-    named = entry.name is None or entry.name == verified.name
-    return named and entry.first <= verified.sequence <= entry.last
+def revoked(entry: Revocation, what: str) -> VerificationError:
+    """The refusal of what a revocation covers."""
+    when = f"on {entry.revoked_at:%Y-%m-%d %H:%M} UTC: {shown(entry.reason)}"
+    if isinstance(entry, RevokedSigner):
+        return refusal("key-revoked", f"signer {shown(entry.signed_by)} was revoked {when}")
+    return refusal("revoked", f"{what} was revoked {when}")
+
+
+def revocation_of(
+    revoked: Iterable[Revocation],
+    *,
+    name: str,
+    sequence: int,
+    manifest_digest: str | None,
+    files_digest: str | None = None,
+    signed_by: str | None,
+) -> Revocation | None:
+    """The first revocation that covers a Release; None where none does.
+
+    A signer that is not known (None) could be any: a revoked one's number decides then.
+    """
+    for entry in revoked:
+        if isinstance(entry, RevokedRelease):
+            covers = entry.manifest_digest == manifest_digest
+            covers |= entry.files_digest is not None and entry.files_digest == files_digest
+        elif isinstance(entry, RevokedSequences):
+            covers = entry.name in (None, name) and entry.first <= sequence <= entry.last
+        else:
+            covers = signed_by in (None, entry.signed_by) and sequence >= entry.since
+        if covers:
+            return entry
+    return None

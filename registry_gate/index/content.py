@@ -20,6 +20,7 @@ class Listed(Record):
     name: str
     sequence: int = Field(ge=1)
     manifest_digest: Digest
+    files_digest: Digest
     source: Source
     policy_digest: Digest
     signed_by: str
@@ -31,10 +32,15 @@ class Listed(Record):
 
 
 class RevokedRelease(Record):
-    """One Release withdrawn, whatever its name and number."""
+    """One Release withdrawn, whatever its name and number.
+
+    With ``files_digest`` the same files stay withdrawn when they are admitted again, with another bill of
+    materials; None where the gate never listed the manifest and so does not know its files.
+    """
 
     kind: Literal["release"] = "release"
     manifest_digest: Digest
+    files_digest: Digest | None = None
     reason: str
     revoked_at: AwareDatetime
 
@@ -102,6 +108,7 @@ def listed(verified: Verified, listed_at: AwareDatetime) -> Listed:
         name=verified.name,
         sequence=verified.sequence,
         manifest_digest=verified.manifest_digest,
+        files_digest=verified.files_digest,
         source=Source(kind=verified.kind, endpoint=verified.endpoint, id=verified.id, commit=verified.commit),
         policy_digest=verified.policy_digest,
         signed_by=verified.signed_by,

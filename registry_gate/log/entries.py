@@ -105,7 +105,10 @@ class RevocationBody(Record):
 
 
 class RenewalBody(Record):
-    """A Release got new statements; this entry's number is their sequence number."""
+    """A Release got new statements; this entry's number is their sequence number.
+
+    ``approved_by`` names whoever approved it where today's verdict alone was ``review``.
+    """
 
     kind: Literal["renewal"] = "renewal"
     registered_name: str
@@ -114,11 +117,13 @@ class RenewalBody(Record):
     evidence_digest: Digest
     policy_digest: Digest
     expires_at: AwareDatetime
+    approved_by: str | None = None
 
     @property
     def summary(self) -> str:
         """One line for people."""
-        return f"{self.registered_name} sequence {self.renewed_sequence} until {self.expires_at:%Y-%m-%d}"
+        by = f", approved by {self.approved_by}" if self.approved_by else ""
+        return f"{self.registered_name} sequence {self.renewed_sequence} until {self.expires_at:%Y-%m-%d}{by}"
 
 
 class KeyBody(Record):

@@ -59,7 +59,11 @@ def authorised(order: Order, trust: Trust) -> Draft:
         raise refuses(f"the decision is {decision.verdict.value}")
     again = decide(evidence, policy, terms.issued_at, _approvals(order, trust))
     if again != decision.model_copy(update={"decided_at": terms.issued_at}):
-        raise refuses("deciding again on this evidence under this policy gives another decision")
+        codes = ", ".join(dict.fromkeys(reason.code for reason in again.reasons)) or "no reasons"
+        raise refuses(
+            "deciding again on this evidence under this policy gives another decision: "
+            f"{again.verdict.value} ({codes})"
+        )
     if evidence.out_of_scope or evidence.refusals:
         raise refuses("the evidence is of a partial or refused examination")
     if evidence.registered_name != registered_name(evidence.candidate.id):

@@ -115,11 +115,11 @@ _MEANING |= {
     ),
     "key-revoked": (
         "the key that signed this is known to others, or was taken out of service",
-        "have the model admitted or renewed with the new key",
+        "have the model admitted again: the gate signs with another key now",
     ),
     "key-retired": (
         "a retired key serves for reading history only",
-        "have the model admitted or renewed with the new key",
+        "have the model admitted again: the gate signs with another key now",
     ),
     "superseded": (
         "the alias points at an older Release than the gate left it at; someone may have moved it back",

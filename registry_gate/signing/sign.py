@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from registry_gate.decision import Decision
@@ -58,10 +59,18 @@ def sign_release(
     return _released(order, draft, signed, destination)
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """A decision with all it rests on; ``approvals`` are signed lines, which the signer verifies itself."""
+
+    evidence: Evidence
+    decision: Decision
+    policy: Policy
+    approvals: tuple[str, ...] = ()
+
+
 def sign_renewal(
-    evidence: Evidence,
-    decision: Decision,
-    policy: Policy,
+    judged: Judgement,
     *,
     standing: VerifiedStatements,
     terms: Terms,
@@ -72,9 +81,7 @@ def sign_renewal(
     """Have fresh statements signed over the files of an earlier Release.
 
     Args:
-        evidence: the stored record, judged again; it must describe exactly the files that stand.
-        decision: as for :func:`sign_release`, of today.
-        policy: the policy of the decision.
+        judged: the stored record, judged again today; it must describe exactly the files that stand.
         standing: of the earlier Release; the signer verifies it again.
         terms: a new sequence number and validity.
         signer: as for :func:`sign_release`.
@@ -85,8 +92,9 @@ def sign_renewal(
         Refused: ``signer-refuses``.
         ToolError: ``signer-answer``, ``release-not-written``, or what the signer raises.
     """
+    evidence, decision = judged.evidence, judged.decision
     draft = make_draft(evidence, decision, terms, trust.verifier, standing.bill_of_materials)
-    order = _order(evidence, decision, policy, terms, draft, _standing(standing))
+    order = _order(evidence, decision, judged.policy, terms, draft, _standing(standing), judged.approvals)
     signed = _signed(order, draft, signer, trust)
     write_attestations(signed, destination)
     return _released(order, draft, signed, destination)
@@ -131,6 +139,7 @@ def _released(order: Order, draft: Draft, signed: Signed, destination: Path) -> 
         source=draft.source,
         terms=order.terms,
         manifest_digest=order.manifest_digest,
+        files_digest=draft.manifest.files_digest(),
         policy_digest=decision.policy_digest,
         evidence_digest=decision.evidence_digest,
         signed_by=str(signed.signatory),

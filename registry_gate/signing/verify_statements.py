@@ -182,6 +182,7 @@ def _verified(verdict: said.Verdict, manifest: Manifest, signatory: Signatory) -
         commit=grant.source.commit,
         sequence=grant.terms.sequence,
         manifest_digest=manifest.digest(),
+        files_digest=manifest.files_digest(),
         policy_name=verdict.policy.uri.rpartition(":")[2],
         policy_digest=f"sha256:{verdict.policy.digest_.sha256}",
         evidence_digest=grant.evidence_digest,

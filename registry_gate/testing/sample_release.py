@@ -147,6 +147,7 @@ def entry_of(release: Release) -> Listed:
         name=release.registered_name,
         sequence=release.terms.sequence,
         manifest_digest=release.manifest_digest,
+        files_digest=release.files_digest,
         source=release.source,
         policy_digest=release.policy_digest,
         signed_by=release.signed_by,

@@ -22,7 +22,7 @@ from registry_gate.index.edits import with_revoked
 from registry_gate.registry import Registry
 from registry_gate.release import BOM_FILE
 from registry_gate.testing.sample_release import FILES, SampleGate, SampleStore, sample_gate
-from tests.client.mlflow_server import Server, free_port
+from tests.client.mlflow_server import ADMIN, BOB, Server, free_port
 
 
 @pytest.fixture(autouse=True)
@@ -229,14 +229,18 @@ def test_a_version_is_found_by_the_digest_of_its_manifest(
 
 
 def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server, tmp_path: Path
 ) -> None:
-    """A machine that has the trust file and nothing else of the gate loads, and is told what was revoked."""
+    """A machine with the trust file, a reader's password and nothing else of the gate is told what counts."""
     gate = sample_gate(tmp_path / "gate")
     store = SampleStore(gate, Registry(server.uri))
     version = store.admit(tmp_path, "acme/indexed")
     assert gate.trust.index is not None
-    assert str(gate.trust.index.address).startswith(f"{server.uri}/api/2.0/mlflow-artifacts/")
+    address = str(gate.trust.index.address)
+    assert address.startswith(f"{server.uri}/api/2.0/mlflow-artifacts/")
+    timestamp = f"{address.removeprefix(server.uri)}/timestamp.json"
+    assert server.ask(BOB, "PUT", timestamp, b"{}") == 403, "who reads it does not write it"
+    assert server.ask(BOB, "DELETE", timestamp) == 403
     script = (
         "import sys\n"
         "class Block:\n"
@@ -244,8 +248,8 @@ def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
         "        if name.partition('.')[0] in ('mlflow', 'torch', 'requests'): raise ImportError(name)\n"
         "sys.meta_path.insert(0, Block())\n"
         "from registry_gate import errors, verify\n"
-        "try: print(verify('acme/indexed').id)\n"
-        "except errors.VerificationError as error: print(error.code)\n"
+        "try: print(verify(sys.argv[1]).id)\n"
+        "except errors.Error as error: print(error.code)\n"
     )
     trust = tmp_path / "trust.json"
     shutil.copy(gate.settings.trust, trust)
@@ -256,16 +260,22 @@ def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
         "REGISTRY_GATE_REGISTRY_URI": server.uri,
     }
 
-    def loaded() -> str:
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=env)
+    def loaded(ref: str = "acme/indexed", user: tuple[str, str] = BOB) -> str:
+        credentials = dict(zip(("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"), user, strict=True))
+        command = [sys.executable, "-c", script, ref]
+        done = subprocess.run(command, capture_output=True, text=True, env=env | credentials)
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
     assert loaded() == "acme/indexed"
+    assert loaded(user=("bob", "a wrong password")) == "registry-unreachable"
+    folder = f"{tmp_path}/release"
+    assert loaded(folder) == "acme/indexed", "the Release lies here, and the index on the server"
+    assert loaded(folder, user=("bob", "a wrong password")) == "index-unreachable"
     entry = RevokedRelease(
         manifest_digest=str(version.manifest_digest), reason="test", revoked_at=datetime.now(UTC)
     )
     gate.index.change(lambda content: with_revoked(content, entry))
     assert loaded() == "revoked"
-    next(server.artifacts.glob("registry-gate-index/*/timestamp.json")).unlink()
+    assert server.ask(ADMIN, "DELETE", timestamp) == 200
     assert loaded() == "no-index"

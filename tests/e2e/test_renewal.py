@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from registry_gate import load_verified, renewal
+from registry_gate import load_verified, renewal, review
 from registry_gate.cli.app import run
 from registry_gate.client import verify
-from registry_gate.errors import Refused, UsageError, VerificationError
+from registry_gate.errors import Error, Refused, UsageError, VerificationError
+from registry_gate.index.content import RevokedRelease, RevokedSigner
+from registry_gate.index.edits import with_floor, with_revoked
+from registry_gate.index.metadata import Edit
+from registry_gate.ledger import open_ledger
 from registry_gate.log.admission_log import AdmissionLog
+from registry_gate.log.entries import DecisionBody, RenewalBody
 from registry_gate.policy import Policy
 from registry_gate.publication import STEPS
 from registry_gate.registry import Registry
 from registry_gate.renewal import NOT_DUE, RENEWED, RenewalRequest, renew, renew_all
+from registry_gate.rotation import trust_approver
+from registry_gate.signing.approval import load_approver
 from registry_gate.signing.trust import effective_trust, trust_policy
 from registry_gate.testing.hub import LoopbackHub
 from tests.e2e.conftest import Gate, make_gate
@@ -70,7 +78,10 @@ def test_renewed_is_a_new_version_of_the_same_files(admitted: Gate, request_: Re
     assert load_verified("acme-ml/tiny", into="state_dict")
     entries = AdmissionLog(admitted.settings.log, effective_trust(admitted.settings)).entries()
     kinds = [entry.body.kind for entry in entries if entry.sequence >= after.sequence]
-    assert kinds == ["renewal", "receipt"]
+    assert kinds == ["renewal", "signed", "receipt"]
+    content = open_ledger(admitted.settings).index.content()
+    assert after.sequence in [item.sequence for item in content.listed]
+    assert content.floor(NAME, "approved") == after.sequence, "the alias may not be moved back"
 
 
 def test_a_renewed_model_can_be_renewed_again_and_found_again(
@@ -162,6 +173,10 @@ def test_only_what_an_alias_points_at_is_renewed(reference: str, request_: Renew
     assert caught.value.code == "not-renewable"
 
 
+def registered(gate: Gate) -> int:
+    return len(Registry(gate.settings.registry_uri).versions(NAME))
+
+
 class Stopped(BaseException):
     """The process ends here."""
 
@@ -179,11 +194,17 @@ def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRe
     def stop() -> None:
         raise Stopped
 
-    before = pointed_at(admitted)
+    before, versions = pointed_at(admitted), registered(admitted)
     with pytest.raises(Stopped):
         renew("acme-ml/tiny", request_, step=at(name, stop))
     assert verify("acme-ml/tiny")
-    assert (pointed_at(admitted) != before) == (name == "alias-moved")
+    moved = name in ("alias-moved", "floor-raised")
+    assert (pointed_at(admitted) != before) == moved
+    after = renew("acme-ml/tiny", replace(request_, within=timedelta(days=10)) if moved else request_)
+    assert after.code == (NOT_DUE if moved else RENEWED)
+    assert registered(admitted) == versions + 1, "what was registered is finished, not made again"
+    floor = open_ledger(admitted.settings).index.content().floor(NAME, "approved")
+    assert floor == verify("acme-ml/tiny").sequence
 
 
 def test_an_alias_moved_meanwhile_is_left_where_it_is(admitted: Gate, request_: RenewalRequest) -> None:
@@ -206,13 +227,12 @@ def test_one_name_that_fails_keeps_no_other_from_being_renewed(
 ) -> None:
     hub.add_repo("acme-ml/second", text_classifier)
     admitted.admit("acme-ml/second")
-    registry = Registry(admitted.settings.registry_uri)
-    with registry._working("delete the alias") as client:
-        client.delete_registered_model_alias(NAME, "approved")
+    registry, before = Registry(admitted.settings.registry_uri), pointed_at(admitted)
+    registry.delete_alias(NAME, "approved")
     try:
         outcomes = {outcome.name: outcome.code for outcome in renew_all(request_)}
     finally:
-        registry.set_alias(NAME, "approved", 1)
+        registry.set_alias(NAME, "approved", before)
     assert outcomes == {NAME: "not-in-registry", "acme-ml--second": RENEWED}
 
 
@@ -224,3 +244,94 @@ def test_the_command_line(admitted: Gate, tmp_path: Path) -> None:
     assert run([*arguments, "--expiring-within", "1"]) == 0
     (outcome,) = json.loads(output.read_text())
     assert (outcome["name"], outcome["code"]) == (NAME, NOT_DUE)
+
+
+def kinds(gate: Gate) -> list[str]:
+    entries = AdmissionLog(gate.settings.log, effective_trust(gate.settings)).entries()
+    return [entry.body.kind for entry in entries]
+
+
+def refused(request: RenewalRequest) -> str:
+    with pytest.raises(Error) as caught:
+        renew("acme-ml/tiny", request)
+    return caught.value.code
+
+
+@contextmanager
+def indexed(gate: Gate, edit: Edit) -> Iterator[None]:
+    """The index changed for a while."""
+    ledger = open_ledger(gate.settings)
+    before = ledger.index.content()
+    ledger.index.change(edit)
+    try:
+        yield
+    finally:
+        undone = {"revoked": before.revoked, "listed": before.listed, "floors": before.floors}
+        ledger.index.change(lambda content: content.model_copy(update=undone))
+
+
+def test_what_is_revoked_is_not_signed_again(admitted: Gate, request_: RenewalRequest) -> None:
+    said, before = verify("acme-ml/tiny"), kinds(admitted)
+    now = datetime.now(UTC)
+    release = RevokedRelease(manifest_digest=said.manifest_digest, reason="poisoned", revoked_at=now)
+    signer = RevokedSigner(signed_by=said.signed_by, reason="stolen", revoked_at=now)
+    with indexed(admitted, lambda content: with_revoked(content, release)):
+        assert refused(request_) == "revoked"
+    with indexed(admitted, lambda content: with_revoked(content, signer)):
+        assert refused(request_) == "key-revoked"
+    assert kinds(admitted) == before, "no renewal was begun, and the key was not used"
+
+
+def test_what_the_gate_did_not_list_or_left_behind_is_not_signed_again(
+    admitted: Gate, request_: RenewalRequest
+) -> None:
+    """Else a stolen key's Release, or an alias moved back, would come out of a renewal as good as new."""
+    said, before = verify("acme-ml/tiny"), kinds(admitted)
+    with indexed(admitted, lambda content: content.model_copy(update={"listed": ()})):
+        assert refused(request_) == "not-in-index"
+    with indexed(admitted, lambda content: with_floor(content, NAME, "approved", said.sequence + 1)):
+        assert refused(request_) == "superseded"
+    assert kinds(admitted) == before
+
+
+def asking_more(gate: Gate, check: str) -> Policy:
+    """A policy of today that requires a check which nobody has: everything needs review."""
+    checks = (*gate.policy.required_checks, check)
+    policy = gate.policy.model_copy(update={"required_checks": checks})
+    trust_policy(gate.settings, policy.digest())
+    return policy
+
+
+def approve(gate: Gate, name: str, days: int = 30, now: datetime | None = None) -> None:
+    trust_approver(gate.settings, name)
+    ledger = open_ledger(gate.settings)
+    newest = [entry for entry in ledger.log.entries() if isinstance(entry.body, DecisionBody)][-1]
+    entry = review.in_review(ledger.log, str(newest.sequence))
+    signer = load_approver(gate.settings.approver_keys / f"{name}.pem")
+    review.accept(ledger.log, ledger.trust, review.approve(entry, name, "looked at it", days, signer, now))
+
+
+def test_what_needs_review_today_waits_for_an_approval(admitted: Gate, request_: RenewalRequest) -> None:
+    asked = replace(request_, policy=asking_more(admitted, "not-yet-made"), requester="bob")
+    version = pointed_at(admitted)
+    assert refused(asked) == "renewal-needs-approval"
+    before = kinds(admitted)
+    assert before[-1] == "decision"
+    assert refused(asked) == "renewal-needs-approval"
+    assert kinds(admitted) == before, "it is asked once"
+    approve(admitted, "bob")
+    assert refused(asked) == "renewal-needs-approval", "who asked does not approve"
+    approve(
+        admitted, "ana", 300, datetime.now(UTC) - timedelta(days=admitted.policy.approval_days, seconds=1)
+    )
+    with pytest.raises(Refused, match="approval-too-old"):
+        renew("acme-ml/tiny", asked)
+    assert pointed_at(admitted) == version
+    approve(admitted, "ana")
+    assert renew("acme-ml/tiny", asked).code == RENEWED
+    assert pointed_at(admitted) != version
+    assert verify("acme-ml/tiny").policy_digest == asked.policy.digest()
+    entries = AdmissionLog(admitted.settings.log, effective_trust(admitted.settings)).entries()
+    (renewal_,) = [e.body for e in entries if isinstance(e.body, RenewalBody) and e.body.approved_by]
+    assert renewal_.approved_by == "ana"
+    assert renew("acme-ml/tiny", asked).code == RENEWED, "and it counts as long as it counts"

@@ -20,7 +20,7 @@ from registry_gate.index.content import (
 from registry_gate.release import Verified
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-DIGEST, OTHER = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+DIGEST, OTHER, FILES = "sha256:" + "1" * 64, "sha256:" + "2" * 64, "sha256:" + "3" * 64
 
 
 def verified(**changes: object) -> Verified:
@@ -32,6 +32,7 @@ def verified(**changes: object) -> Verified:
         commit="a" * 40,
         sequence=10,
         manifest_digest=DIGEST,
+        files_digest=FILES,
         policy_name="p",
         policy_digest=OTHER,
         evidence_digest=OTHER,
@@ -70,6 +71,7 @@ def test_what_is_listed_passes() -> None:
         {"commit": "b" * 40},
         {"sequence": 11},
         {"manifest_digest": OTHER},
+        {"files_digest": OTHER},
         {"policy_digest": DIGEST},
         {"signed_by": "d" * 64},
         {"kind": SourceKind.FOLDER},
@@ -83,6 +85,7 @@ def test_every_particular_must_be_the_listed_one(changes: dict[str, object]) -> 
     ("entry", "code"),
     [
         (RevokedRelease(manifest_digest=DIGEST, reason="r", revoked_at=NOW), "revoked"),
+        (RevokedRelease(manifest_digest=OTHER, files_digest=FILES, reason="r", revoked_at=NOW), "revoked"),
         (RevokedSequences(name="acme--tiny", first=5, last=10, reason="r", revoked_at=NOW), "revoked"),
         (RevokedSequences(first=10, last=99, reason="r", revoked_at=NOW), "revoked"),
         (RevokedSigner(signed_by="c" * 64, reason="r", revoked_at=NOW), "key-revoked"),
@@ -100,6 +103,7 @@ def test_what_is_revoked_is_refused_listed_or_not(
     "entry",
     [
         RevokedRelease(manifest_digest=OTHER, reason="r", revoked_at=NOW),
+        RevokedRelease(manifest_digest=OTHER, files_digest=DIGEST, reason="r", revoked_at=NOW),
         RevokedSequences(name="acme--tiny", first=11, last=20, reason="r", revoked_at=NOW),
         RevokedSequences(name="acme--other", first=1, last=99, reason="r", revoked_at=NOW),
         RevokedSigner(signed_by="e" * 64, reason="r", revoked_at=NOW),
