@@ -34,12 +34,12 @@ def drill(
     """Play attacker and defender through every control, in a throw-away world.
 
     A look-alike with a pickle that would write a marker file, weights with a trigger, a tutorial's mistaken
-    link, a tampered registry, a stolen key, a serving process that reaches out: each is real and harmless, runs
+    link, a tampered registry, a stolen key, a serving process that reaches out: each is real, harmless, runs
     against a hub, keys, registry and index of the drill's own, and is put before each control on its road.
     Nothing of a candidate is executed, and your own registry is not touched. It takes a minute or two.
 
-    Exit status 0: every stage was stopped and caught by two independent controls at least. 2: one got through,
-    only one control saw it, or something else was weak. 1: the drill could not be run.
+    Exit status 0: every stage was stopped, and caught by two independent controls or more. 2: one got
+    through, only one control saw it, or something else was weak. 1: the drill could not be run.
 
     Examples: `registry-gate drill --output after-action`,
     `registry-gate drill --stage stolen-key --without index`.

@@ -16,6 +16,7 @@ from registry_gate.drill.network_policy import Destination, allows_egress
 from registry_gate.drill.world import World
 from registry_gate.enforce.admitted import AdmittedList, admitted_list, as_config_map
 from registry_gate.errors import ToolError
+from registry_gate.index.read import read_index
 
 STRANGER = "203.0.113.9"
 """An address that documentation may use (RFC 5737): in clusters it stands for the loopback listener here."""
@@ -37,7 +38,8 @@ def _need(package: str) -> None:
 def current_list(world: World) -> AdmittedList:
     """What ``registry-gate export-admitted`` would write now."""
     now = datetime.now(UTC).replace(microsecond=0)
-    return admitted_list(world.log, world.trust, world.settings.registry_uri, (GATE_IMAGE,), now)
+    content, uri = read_index(world.settings, world.trust), world.settings.registry_uri
+    return admitted_list(world.log, content, world.trust, uri, (GATE_IMAGE,), now)
 
 
 def ask_policies(manifest: Any, listed: AdmittedList) -> Answer:
