@@ -44,7 +44,7 @@ def drill(
     Examples: `registry-gate drill --output after-action`,
     `registry-gate drill --stage stolen-key --without index`.
     """
-    from registry_gate.drill import markdown, run, text
+    from registry_gate.drill import json_document, markdown, run, text
 
     if list_:
         emit(_listed(), None)
@@ -53,7 +53,7 @@ def drill(
         raise UsageError("cannot-write-output", f"{str(output)[:200]} is no folder", todo="name a folder")
     with progress_bars() as progress:
         report = run.run_drill(tuple(stage or ()), frozenset(without or ()), progress)
-    document = report.model_dump_json(indent=2) + "\n"
+    document = json_document.render(report)
     if output is not None:
         _write(output, {"report.json": document, "report.md": markdown.render(report)})
     emit(document if format_ is Format.JSON else text.render(report), None)

@@ -18,7 +18,7 @@ from registry_gate.drill.world import World
 from registry_gate.errors import Refused, ToolError, VerificationError
 from registry_gate.registry import local_path
 from registry_gate.registry_audit import audit
-from registry_gate.release import Release, Terms
+from registry_gate.release import Release, Source, Terms
 from registry_gate.settings import DEFAULT_ALIAS
 from registry_gate.signing.authority import Authority
 from registry_gate.signing.keys import load_signer
@@ -85,36 +85,19 @@ def _unsigned(world: World) -> Release:
     weights = next((folder / "model").glob("*.safetensors"))
     weights.chmod(0o600)
     weights.write_bytes(_PLANTED)
-    signed = _signed_statements(world)
-    return signed.model_copy(update={"root": folder, "manifest_digest": "sha256:" + _digest(_PLANTED)})
-
-
-def _signed_statements(world: World) -> Release:
-    """The honest Release's own record, whose tags the attacker copies."""
-    with world.as_client():
-        verified = verify(exhibits.HONEST)
-    return Release.model_validate(
-        {
-            "registered_name": verified.name,
-            "source": {
-                "kind": verified.kind,
-                "endpoint": verified.endpoint,
-                "id": verified.id,
-                "commit": verified.commit,
-            },
-            "terms": {
-                "sequence": verified.sequence,
-                "issued_at": verified.issued_at,
-                "expires_at": verified.expires_at,
-            },
-            "manifest_digest": verified.manifest_digest,
-            "policy_digest": verified.policy_digest,
-            "evidence_digest": verified.evidence_digest,
-            "signed_by": verified.signed_by,
-            "files": verified.files,
-            "size": verified.size,
-        }
+    return _tags_of_the_honest(world).model_copy(
+        update={"root": folder, "manifest_digest": "sha256:" + _digest(_PLANTED)}
     )
+
+
+def _tags_of_the_honest(world: World) -> Release:
+    """The honest Release's own record, which the attacker's version is tagged with."""
+    with world.as_client():
+        said = dict(verify(exhibits.HONEST))
+    source = {name: said[name] for name in Source.model_fields}
+    terms = {name: said[name] for name in Terms.model_fields}
+    same = {name: said[name] for name in Release.model_fields if name in said}
+    return Release.model_validate(same | {"registered_name": said["name"], "source": source, "terms": terms})
 
 
 def _signed_by_a_thief(world: World) -> Release:
