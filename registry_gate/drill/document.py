@@ -69,7 +69,11 @@ class Proof(Record):
 
 
 class StageResult(Record):
-    """One stage: what the attacker did, what each control on its road said, and what stands behind it."""
+    """One stage: what the attacker did, and what each control on its road said.
+
+    ``smallest_hole`` are the fewest controls whose loss, all together, lets it through; ``seconds_to_detect``
+    is the soonest that any control caught it.
+    """
 
     stage: Slug
     title: str
@@ -81,6 +85,7 @@ class StageResult(Record):
     tree: str = ""
     independent: int = Field(ge=0, description="controls at different places that caught it")
     stopped: bool
+    smallest_hole: tuple[Slug, ...]
     seconds_to_detect: float | None
 
     @property
@@ -96,6 +101,10 @@ class ResponseStep(Record):
     seconds: float = Field(ge=0)
     held: bool
     code: str = ""
+
+
+REVOKED, REFUSED = "revoke: log, index and timestamp are signed", "a client in a fresh process is refused"
+"""The two steps of the response whose time together is the time to respond."""
 
 
 class Control(Record):
@@ -125,6 +134,12 @@ class DrillReport(Record):
     response: tuple[ResponseStep, ...]
     marker_written: bool
     weak: tuple[str, ...]
+
+    @property
+    def seconds_to_respond(self) -> float | None:
+        """From the decision to revoke until a fresh client had been refused; None where it never was."""
+        steps = [step for step in self.response if step.what in (REVOKED, REFUSED)]
+        return sum(step.seconds for step in steps) if steps and all(step.held for step in steps) else None
 
     @property
     def passed(self) -> bool:

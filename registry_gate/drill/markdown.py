@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from registry_gate.drill.document import DrillReport, Outcome, StageResult
-from registry_gate.drill.text import columns
+from registry_gate.drill.text import columns, shortened
 from registry_gate.report.escape import for_terminal
 
 _LIMIT = 400
@@ -71,7 +71,7 @@ def _caught(report: DrillReport) -> Iterator[str]:
             one.outcome.value,
             when[one.control],
             f"{one.seconds:.2f}",
-            ", ".join(one.codes),
+            shortened(one.codes),
         )
         for stage in report.stages
         for one in stage.readings
@@ -104,6 +104,8 @@ def _stage(stage: StageResult) -> Iterator[str]:
     detect = "never" if stage.seconds_to_detect is None else f"{stage.seconds_to_detect:.2f} s"
     end = "Stopped" if stage.stopped else "**Got through**"
     yield f"* {end}; {stage.independent} independent controls caught it, the first after {detect}."
+    if stage.stopped:
+        yield f"* It gets through once these are off together: {', '.join(stage.smallest_hole)}."
     yield ""
     if stage.tree:
         yield from ("```text", *stage.tree.replace("```", "` ` `").splitlines(), "```", "")
@@ -123,6 +125,9 @@ def _response(report: DrillReport) -> Iterator[str]:
         for step in report.response
     ]
     yield from _table(("step", "seconds", "", "code"), rows)
+    if report.seconds_to_respond is not None:
+        yield ""
+        yield f"From the decision to revoke to the first refusal: {report.seconds_to_respond:.2f} s."
     yield ""
 
 

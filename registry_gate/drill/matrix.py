@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import combinations
 
 from registry_gate.checks import CHECKS
 from registry_gate.decision import Decision, Verdict, decide
@@ -32,26 +33,43 @@ class Judged:
 
 
 def replay(attack: Attack, without: str, judged: Judged | None) -> Replay:
-    """Walk one stage's road again without one control.
+    """Walk one stage's road again without one control."""
+    gate, stopped_by, standing = _walk(attack, frozenset({without}), judged)
+    return Replay(
+        stage=attack.stage.id,
+        without=without,
+        stopped_by=stopped_by,
+        alarms=tuple(one.control for one in standing if one.outcome is Outcome.ALARMED),
+        gate=gate.verdict.value if gate else None,
+    )
+
+
+def smallest_hole(attack: Attack, judged: Judged | None) -> tuple[str, ...]:
+    """The fewest controls whose loss together lets the stage through; empty where it does as it is."""
+    stopping = [one.control for one in attack.readings if one.outcome is Outcome.STOPPED]
+    for size in range(len(stopping) + 1):
+        for off in combinations(stopping, size):
+            if _walk(attack, frozenset(off), judged)[1] is None:
+                return off
+    return tuple(stopping)
+
+
+def _walk(
+    attack: Attack, without: frozenset[str], judged: Judged | None
+) -> tuple[Decision | None, str | None, list[Reading]]:
+    """The gate's decision, the first control that stops the stage, the readings of those that stand.
 
     The gate's controls on the road act through one decision, which is made again on the stored evidence;
     every other control acts by itself, as it was read.
     """
-    off = attack.without | {without}
+    off = attack.without | without
     standing = [one for one in attack.readings if one.control not in off]
     gate = judged.without(off) if judged else None
     stopped_by = _gate_stops(gate, standing) if gate else None
     if stopped_by is None:
         alone = (one for one in standing if one.control not in GATE_CONTROLS)
         stopped_by = next((one.control for one in alone if one.outcome is Outcome.STOPPED), None)
-    alarms = tuple(one.control for one in standing if one.outcome is Outcome.ALARMED)
-    return Replay(
-        stage=attack.stage.id,
-        without=without,
-        stopped_by=stopped_by,
-        alarms=alarms,
-        gate=gate.verdict.value if gate else None,
-    )
+    return gate, stopped_by, standing
 
 
 def _gate_stops(decision: Decision, standing: Sequence[Reading]) -> str | None:
@@ -68,8 +86,6 @@ def result_of(attack: Attack, known: Catalogue, judged: Judged | None) -> StageR
     """What stands at the end of one stage."""
     places = {control.id: control.place for control in known.controls}
     caught = [one for one in attack.readings if one.outcome in _CAUGHT]
-    gate = judged.without(attack.without).verdict if judged else Verdict.ADMIT
-    alone = any(one.outcome is Outcome.STOPPED for one in attack.readings if one.control not in GATE_CONTROLS)
     return StageResult(
         stage=attack.stage.id,
         title=attack.stage.title,
@@ -80,7 +96,8 @@ def result_of(attack: Attack, known: Catalogue, judged: Judged | None) -> StageR
         proofs=tuple(attack.proofs),
         tree=attack.tree,
         independent=len({places[one.control] for one in caught}),
-        stopped=alone or gate is not Verdict.ADMIT,
+        stopped=_walk(attack, frozenset(), judged)[1] is not None,
+        smallest_hole=smallest_hole(attack, judged),
         seconds_to_detect=min((one.seconds for one in caught), default=None),
     )
 

@@ -34,6 +34,7 @@ _FROM_THE_INDEX = frozenset({"not-in-index", "revoked", "key-revoked", "supersed
 
 def planted_version(world: World, attack: Attack) -> None:
     """Other weights, unsigned, as a new version under the alias."""
+    _ = world.honest
     _attacked_registry(world, attack, _unsigned(world))
 
 
@@ -43,9 +44,10 @@ def stolen_key(world: World, attack: Attack) -> None:
 
 
 def _attacked_registry(world: World, attack: Attack, release: Release) -> None:
-    _ = world.honest
+    listed = cluster.current_list(world)
+    pod = cluster.serving_deployment(f"{_NAME}@{release.manifest_digest}")
     questions: dict[str, Callable[[], Answer]] = {
-        "admission-policy": lambda: _deployed(world, release),
+        "admission-policy": lambda: cluster.ask_policies(pod, listed),
         "signature": lambda: _signature(world),
         "index": lambda: ask_index(world, exhibits.HONEST),
         "registry-audit": lambda: _audited(world),
@@ -119,11 +121,6 @@ def _signed_by_a_thief(world: World) -> Release:
 
 def _digest(data: bytes) -> str:
     return sha256(data).hexdigest()
-
-
-def _deployed(world: World, release: Release) -> Answer:
-    pin = f"{_NAME}@{release.manifest_digest}"
-    return cluster.ask_policies(cluster.serving_deployment(pin), cluster.current_list(world))
 
 
 def _signature(world: World) -> Answer:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from registry_gate import verify
 from registry_gate.candidate import registered_name
 from registry_gate.drill import cluster, exhibits, processes
-from registry_gate.drill.document import Outcome, ResponseStep
+from registry_gate.drill.document import REFUSED, REVOKED, Outcome, ResponseStep
 from registry_gate.drill.world import World
 from registry_gate.errors import ToolError
 from registry_gate.ledger import open_ledger
@@ -29,10 +29,8 @@ def respond(world: World) -> tuple[ResponseStep, ...]:
     pin = f"{registered_name(exhibits.BACKDOORED)}@{release.manifest_digest}"
     return (
         _timed("before: a client loads the breached model", lambda: _loads(world, exhibits.BACKDOORED)),
-        _timed(
-            "revoke: log, index and timestamp are signed", lambda: _revoked(world, release.manifest_digest)
-        ),
-        _timed("a client in a fresh process is refused", lambda: _refused(world)),
+        _timed(REVOKED, lambda: _revoked(world, release.manifest_digest)),
+        _timed(REFUSED, lambda: _refused(world)),
         _timed(
             "the list for the cluster is exported again, and the pod is refused",
             lambda: _unlisted(world, pin),

@@ -15,6 +15,7 @@ _MARK = {
     Outcome.UNAVAILABLE: "n/a here",
 }
 _WIDTH = 17
+_CODES = 4
 MATRIX = "a cell is the control that still stops the stage, !! means it gets through, . that it is not met"
 
 
@@ -46,10 +47,19 @@ def _stage(stage: StageResult) -> Iterator[str]:
     for proof in stage.proofs:
         yield f"  {'real' if proof.seen else 'NOT SEEN'}: {proof.what}"
     for one in stage.readings:
-        codes = ", ".join(one.codes) or one.detail
+        codes = shortened(one.codes) or one.detail
         yield f"  {one.control:<{_WIDTH}}{_MARK[one.outcome]:<9}{one.seconds:>7.2f} s  {codes}"
-    yield f"  {end}, caught by {stage.independent} independent controls"
+    first = "" if stage.seconds_to_detect is None else f", the first after {stage.seconds_to_detect:.2f} s"
+    yield f"  {end}, caught by {stage.independent} independent controls{first}"
+    if stage.stopped:
+        yield f"  gets through once these are off together: {', '.join(stage.smallest_hole)}"
     yield f"  {', '.join(technique.id for technique in stage.techniques)}"
+
+
+def shortened(codes: tuple[str, ...]) -> str:
+    """The first few codes, and how many more there are."""
+    more = f" and {len(codes) - _CODES} more" if len(codes) > _CODES else ""
+    return ", ".join(codes[:_CODES]) + more
 
 
 def matrix(report: DrillReport) -> list[str]:
@@ -86,6 +96,8 @@ def _response(report: DrillReport) -> Iterator[str]:
     for step in report.response:
         code = f"  {step.code}" if step.code else ""
         yield f"  {'held' if step.held else 'DID NOT HOLD':<9}{step.seconds:>7.2f} s  {step.what}{code}"
+    if report.seconds_to_respond is not None:
+        yield f"  from the decision to revoke to the first refusal: {report.seconds_to_respond:.2f} s"
 
 
 def _end(report: DrillReport) -> Iterator[str]:
