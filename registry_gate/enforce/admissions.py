@@ -15,7 +15,7 @@ from datetime import datetime
 from registry_gate.decision import Verdict
 from registry_gate.enforce.audit.document import Standing
 from registry_gate.index.check import revocation_of
-from registry_gate.index.content import IndexContent, Listed, Revocation, RevokedSigner
+from registry_gate.index.content import IndexContent, Revocation, RevokedSigner
 from registry_gate.log.entries import (
     DecisionBody,
     LogEntry,
@@ -55,6 +55,19 @@ class Admission:
 
 
 @dataclass(frozen=True, slots=True)
+class _Made:
+    """A Release as the index lists it, or as far as the log tells it: neither its files nor its signer."""
+
+    name: str
+    sequence: int
+    manifest_digest: str
+    files_digest: str | None
+    source: Source
+    signed_by: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class _Decided:
     recorded_at: datetime
     policy: str
@@ -68,9 +81,9 @@ def admissions(entries: tuple[LogEntry, ...], content: IndexContent | None) -> t
         entries: of the log, verified; empty where there is none.
         content: the index, verified; None where the trust file names none.
     """
-    listed = content.listed if content else tuple(_signed_in(entries))
+    made = _listed_in(content) if content else _signed_in(entries)
     revoked = revocations(entries, content)
-    gone = [(item, _revocation(item, revoked)) for item in sorted(listed, key=_newest)]
+    gone = [(item, _revocation(item, revoked)) for item in sorted(made, key=_newest)]
     floors = _lowest_standing((item for item, entry in gone if entry is None), content)
     decided, versions = _decided(entries), _versions(entries)
     return tuple(_admission(item, entry, floors, decided, versions) for item, entry in gone)
@@ -91,12 +104,25 @@ def revocations(entries: tuple[LogEntry, ...], content: IndexContent | None) -> 
     return (*(content.revoked if content else ()), *recorded)
 
 
-def _newest(item: Listed) -> int:
+def _newest(item: _Made) -> int:
     return -item.sequence
 
 
-def _signed_in(entries: tuple[LogEntry, ...]) -> Iterator[Listed]:
-    """What the log says was decided and signed, as an index would list it; its signer is not told."""
+def _listed_in(content: IndexContent) -> Iterator[_Made]:
+    for item in content.listed:
+        yield _Made(
+            item.name,
+            item.sequence,
+            item.manifest_digest,
+            item.files_digest,
+            item.source,
+            item.signed_by,
+            item.listed_at,
+        )
+
+
+def _signed_in(entries: tuple[LogEntry, ...]) -> Iterator[_Made]:
+    """What the log says was decided, and then signed."""
     origins: dict[int, DecisionBody] = {}
     for entry in entries:
         body = entry.body
@@ -105,38 +131,34 @@ def _signed_in(entries: tuple[LogEntry, ...]) -> Iterator[Listed]:
         elif isinstance(body, RenewalBody) and body.renewed_sequence in origins:
             origins[entry.sequence] = origins[body.renewed_sequence]
         elif isinstance(body, SignedBody) and (decision := origins.get(body.release_sequence)):
-            yield _as_listed(body, decision, entry.recorded_at)
+            yield _Made(
+                body.registered_name,
+                body.release_sequence,
+                body.manifest_digest,
+                None,
+                _source(decision),
+                None,
+                entry.recorded_at,
+            )
 
 
-def _as_listed(body: SignedBody, decision: DecisionBody, recorded_at: datetime) -> Listed:
-    candidate = decision.candidate
-    return Listed(
-        name=body.registered_name,
-        sequence=body.release_sequence,
-        manifest_digest=body.manifest_digest,
-        source=Source(
-            kind=candidate.kind,
-            endpoint=candidate.endpoint,
-            id=candidate.id,
-            commit=decision.commit or "",
-        ),
-        policy_digest=decision.policy_digest,
-        signed_by="",
-        listed_at=recorded_at,
-    )
+def _source(decision: DecisionBody) -> Source:
+    asked = decision.candidate
+    return Source(kind=asked.kind, endpoint=asked.endpoint, id=asked.id, commit=decision.commit or "")
 
 
-def _revocation(item: Listed, revoked: tuple[Revocation, ...]) -> Revocation | None:
+def _revocation(item: _Made, revoked: tuple[Revocation, ...]) -> Revocation | None:
     return revocation_of(
         revoked,
         name=item.name,
         sequence=item.sequence,
         manifest_digest=item.manifest_digest,
-        signed_by=item.signed_by or None,
+        files_digest=item.files_digest,
+        signed_by=item.signed_by,
     )
 
 
-def _lowest_standing(standing: Iterable[Listed], content: IndexContent | None) -> dict[str, int]:
+def _lowest_standing(standing: Iterable[_Made], content: IndexContent | None) -> dict[str, int]:
     """By name the number below which a Release is superseded: the lowest at which an alias was left.
 
     Where nothing that is not revoked reaches it, the newest that is not revoked stands in.
@@ -177,14 +199,14 @@ def _versions(entries: tuple[LogEntry, ...]) -> dict[tuple[str, int, str], tuple
 
 
 def _admission(
-    item: Listed,
+    item: _Made,
     revoked: Revocation | None,
     floors: dict[str, int],
     decided: dict[tuple[str, int], _Decided],
     versions: dict[tuple[str, int, str], tuple[int, ...]],
 ) -> Admission:
     standing, code, reason = _standing(item, revoked, floors.get(item.name, 1))
-    made = decided.get((item.name, item.sequence)) or _Decided(item.listed_at, "", None)
+    made = decided.get((item.name, item.sequence)) or _Decided(item.at, "", None)
     return Admission(
         name=item.name,
         sequence=item.sequence,
@@ -200,7 +222,7 @@ def _admission(
     )
 
 
-def _standing(item: Listed, revoked: Revocation | None, floor: int) -> tuple[Standing, str, str]:
+def _standing(item: _Made, revoked: Revocation | None, floor: int) -> tuple[Standing, str, str]:
     if revoked is not None:
         code = "key-revoked" if isinstance(revoked, RevokedSigner) else "revoked"
         said = f"sequence {item.sequence} was revoked on {revoked.revoked_at:%Y-%m-%d}: {revoked.reason}"

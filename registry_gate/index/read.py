@@ -83,6 +83,8 @@ def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexConte
         raise refusal("index-rolled-back", f"at {where}: {shown(str(error))}") from error
     except exceptions.RepositoryError as error:
         raise refusal("index-untrusted", f"at {where}: {shown(str(error))}") from error
+    except exceptions.DownloadLengthMismatchError as error:
+        raise refusal("index-untrusted", f"at {where}: {shown(str(error))}") from error
     except exceptions.DownloadHTTPError as error:
         raise refusal("no-index", f"{where} is not whole: {shown(str(error))}") from error
     except (exceptions.DownloadError, OSError) as error:

@@ -40,7 +40,7 @@ from registry_gate.signing.sign import sign_release
 from registry_gate.signing.trust import Trust, effective_trust
 from registry_gate.testing.hub import LoopbackHub
 from registry_gate.testing.sample_release import entry_of, stage
-from registry_gate.withdrawal import revoke
+from registry_gate.withdrawal import named_release, revoke
 from tests.e2e.conftest import Gate, make_gate
 
 MODEL, NAME = "acme-ml/drill", "acme-ml--drill"
@@ -232,6 +232,26 @@ def test_after_the_theft_the_key_is_replaced_and_everything_stands_again(
     assert verify(MODEL).signed_by == load_signer(settings).key.key_id != key
     registered(scene, scene.hostile(tmp_path))
     assert refused() == "key-retired"
+
+
+# What was withdrawn.
+
+
+def test_revoked_files_stay_revoked_when_they_are_examined_anew(scene: Scene) -> None:
+    """The store lost the Release, so the same commit is admitted from the start, with another manifest."""
+    ledger = open_ledger(scene.gate.settings)
+    revoke(ledger, named_release(ledger, MODEL, "poisoned"))
+    assert refused() == "revoked"
+    for stored in (True, False):
+        if not stored:
+            with scene.registry._working("lose everything") as client:
+                client.delete_registered_model(NAME)
+        before = [entry.body.kind for entry in ledger.log.entries()]
+        with pytest.raises(errors.VerificationError) as caught:
+            scene.gate.admit(MODEL)
+        assert caught.value.code == "revoked"
+        after = [entry.body.kind for entry in ledger.log.entries()]
+        assert after.count("signed") == before.count("signed"), "the key is not used on them"
 
 
 # The index's keys.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,7 +33,8 @@ class House:
     def admit(self, model_id: str, commit: str = OLD) -> Published:
         """Decide, record, file away, sign, upload, list, move the alias."""
         number = str(len(self.ledger.log.entries()))
-        files = FILES | {"config.json": f'{{"architectures": ["{commit}"]}}'.encode()}
+        said = json.dumps({"architectures": [f"{model_id} {commit}"]})  # the same files are revoked together
+        files = FILES | {"config.json": said.encode()}
         evidence, decision = self._decided(model_id, commit, files, number)
         publisher = self._publisher(self.work / f"published-{number}")
         sequence = self._recorded(publisher, evidence, decision)

@@ -405,6 +405,7 @@ def listed(sequence: int, digit: str, name: str = "acme--tiny", signed_by: str =
         name=name,
         sequence=sequence,
         manifest_digest=f"sha256:{digit * 64}",
+        files_digest=f"sha256:{digit * 64}",
         source=Source(kind=SourceKind.HUB, endpoint="https://hub.example", id="acme/tiny", commit=digit * 40),
         policy_digest=f"sha256:{'0' * 64}",
         signed_by=signed_by,
