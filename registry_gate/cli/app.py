@@ -19,6 +19,7 @@ from registry_gate.cli import (
     audit,
     audit_registry,
     drift,
+    drill,
     explain,
     export_admitted,
     index,
@@ -68,6 +69,7 @@ app.command("audit", epilog=_EPILOG)(audit.audit)
 app.command("inventory", epilog=_EPILOG)(inventory.inventory)
 app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
+app.command("drill", epilog=_EPILOG)(drill.drill)
 app.command("drift", epilog=_EPILOG)(drift.drift)
 app.command("predictions", epilog=_EPILOG)(drift.predictions)
 app.command("approve", epilog=_EPILOG)(approve.approve)
