@@ -20,6 +20,7 @@ from registry_gate.progress import Progress, silent
 from registry_gate.publication import Published, Publisher, Step, no_step
 from registry_gate.reference import is_there, open_source
 from registry_gate.report.document import Report, make_report, receipt_section, release_section
+from registry_gate.self_test import SELF_TEST
 from registry_gate.settings import Settings, check_alias
 from registry_gate.settings import load as load_settings
 from registry_gate.signing.trust import effective_trust
@@ -27,8 +28,10 @@ from registry_gate.sources import Source
 from registry_gate.weights.readmission import compare
 from registry_gate.workspace import open_workspace
 
-SCAN_LEAVES_OUT = frozenset({"convertible"})
-"""``scan`` judges safety; whether the gate can carry the model is for ``admit`` to ask."""
+SCAN_LEAVES_OUT = frozenset({"convertible", SELF_TEST})
+"""``scan`` judges safety; whether the gate can carry the model, and is fit to, is for ``admit`` to ask."""
+
+DRY_RUN_LEAVES_OUT = frozenset({SELF_TEST})
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,10 @@ def admit(
         )
         if publisher:
             publisher.check_name(source.candidate)
-        walk = _begin(source, request, _options(request), workspace, now, progress)
+        options = _options(request, out_of_scope=DRY_RUN_LEAVES_OUT if dry_run else frozenset())
+        walk = _begin(source, request, options, workspace, now, progress)
+        if publisher:
+            walk.evidence = walk.evidence.model_copy(update={"self_test": publisher.self_test})
         walk.walk("list", walk.list)
         if publisher and (earlier := _earlier(publisher, walk, request)):
             return earlier

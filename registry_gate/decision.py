@@ -9,6 +9,7 @@ from registry_gate.evidence import Evidence
 from registry_gate.finding import CheckResult, Finding, Status
 from registry_gate.policy import Bar, Disposition, Policy, Waiver
 from registry_gate.record import Record
+from registry_gate.self_test import SELF_TEST, unfit
 
 _LOOKED = (Status.NO_FINDINGS, Status.FINDINGS)
 
@@ -83,6 +84,7 @@ def decide(
     """
     reasons = [_finding_reason(item, evidence, policy, now) for item in _findings(evidence)]
     reasons += _missing_checks(evidence, policy)
+    reasons += _self_test(evidence, policy)
     verdict = max(
         (r.verdict for r in reasons if not r.waived_by), key=list(Verdict).index, default=Verdict.ADMIT
     )
@@ -186,6 +188,14 @@ def _missing_checks(evidence: Evidence, policy: Policy) -> list[Reason]:
         if name not in evidence.out_of_scope
     ]
     return [reason for reason in reasons if reason is not None]
+
+
+def _self_test(evidence: Evidence, policy: Policy) -> list[Reason]:
+    """An installation that is not known to work cannot admit, whoever approves."""
+    if policy.self_test_days is None or SELF_TEST in evidence.out_of_scope:
+        return []
+    wanting = unfit(evidence.self_test, evidence.observed_at, policy.self_test_days)
+    return [Reason(code=wanting.code, verdict=Verdict.REJECT, message=wanting.message)] if wanting else []
 
 
 def _absent(name: str, result: CheckResult | None, not_applicable_ok: bool) -> Reason | None:

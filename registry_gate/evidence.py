@@ -11,6 +11,7 @@ from pydantic import Field
 from registry_gate.candidate import Candidate, Listing, SeenFacts, Sha256, SnapshotFile
 from registry_gate.finding import CheckResult, Scalar
 from registry_gate.record import Record
+from registry_gate.self_test import RecordedSelfTest
 
 
 class FirstSeen(Record):
@@ -337,7 +338,7 @@ class Evidence(Record):
     whether a model converts, a bare file has no hub); evidence with anything out of scope is never signed.
     ``refusals`` are steps of the corridor that refused by themselves (bytes that differ from the listing, a
     copy plan out of bounds): their ``code`` is the error's. ``history`` is what the log knew beforehand, None
-    where no log was asked.
+    where no log was asked. ``self_test`` is the newest that the gate had of itself.
     """
 
     gate_version: str
@@ -346,6 +347,7 @@ class Evidence(Record):
     registered_name: str
     out_of_scope: tuple[str, ...] = ()
     history: History | None = None
+    self_test: RecordedSelfTest | None = None
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None

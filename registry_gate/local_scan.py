@@ -45,7 +45,10 @@ def scan_local(
         stages = frozenset({Stage.FILES, Stage.TENSORS})
         elsewhere = {check.name for check in CHECKS if check.stage not in stages}
         scope = replace(
-            options, bare_file=True, stages=stages, out_of_scope=frozenset(elsewhere | _NEEDS_A_RELEASE)
+            options,
+            bare_file=True,
+            stages=stages,
+            out_of_scope=options.out_of_scope | elsewhere | _NEEDS_A_RELEASE,
         )
     walk = begin(source, policy, scope, workspace, now=now, progress=progress)
     walk.walk("list", walk.list)

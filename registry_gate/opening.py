@@ -6,15 +6,18 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from registry_gate.errors import UsageError
+from registry_gate.errors import ToolError, UsageError
 from registry_gate.index.setup import ensure_index
 from registry_gate.ledger import not_trusted, open_ledger
+from registry_gate.log.self_tests import newest_self_test
 from registry_gate.policy import SHIPPED, Policy, load_policy
 from registry_gate.progress import Progress, silent
 from registry_gate.publication import Publisher, Step, no_step
 from registry_gate.registry import Registry
+from registry_gate.self_test import RecordedSelfTest, unfit
 from registry_gate.settings import Settings
 from registry_gate.signer.passphrase import read_passphrase
 from registry_gate.signer.process import SignerProcess
@@ -55,6 +58,8 @@ def open_publisher(
     Raises:
         UsageError: ``policy-not-trusted`` or ``key-not-trusted``, so that no model is fetched for a verdict
             nobody would accept.
+        ToolError: ``self-test-missing``, ``self-test-stale``, ``self-test-failed`` where the policy demands
+            that this installation has passed one.
     """
     notes = _first_use(settings)
     if settings.trust.exists():
@@ -69,8 +74,24 @@ def open_publisher(
         )
     signer = _open_signer(settings, trust)
     ledger = open_ledger(settings)
+    self_test = newest_self_test(ledger.log.entries(), policy.digest(), trust)
+    _require_fitness(self_test, policy)
     registry = Registry(settings.registry_uri)
-    return Publisher(signer, trust, ledger, registry, alias, workspace, step, progress, notes)
+    return Publisher(signer, trust, ledger, registry, alias, workspace, step, progress, notes, self_test)
+
+
+def _require_fitness(recorded: RecordedSelfTest | None, policy: Policy) -> None:
+    """The same question that ``decide`` and the signer ask at the end, before anything is fetched."""
+    if policy.self_test_days is None:
+        return
+    wanting = unfit(recorded, datetime.now(UTC), policy.self_test_days)
+    if wanting:
+        raise ToolError(
+            wanting.code,
+            wanting.message,
+            why="a gate whose sandbox, keys or clock fail admits what it should not",
+            todo="run `registry-gate doctor` here with the same --policy, and mend what it names",
+        )
 
 
 def _open_signer(settings: Settings, trust: Trust) -> SignerProcess:

@@ -162,6 +162,8 @@ class Policy(Record):
 
     ``separate_approver``: who approves a review is not who asked; ``approval_days``: how long an approval
     counts after it was signed, whatever expiry it names itself.
+    ``self_test_days``: how old this machine's last passed `registry-gate doctor` may be when a model is
+    examined; None asks for none.
     """
 
     version: int = Field(ge=1, le=1)
@@ -187,6 +189,7 @@ class Policy(Record):
     waivers: tuple[Waiver, ...] = ()
     separate_approver: bool = True
     approval_days: int = Field(default=30, gt=0)
+    self_test_days: int | None = Field(default=None, gt=0)
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList
 

@@ -30,6 +30,7 @@ from registry_gate.policy import Policy
 from registry_gate.progress import Progress, silent
 from registry_gate.registry import RegisteredVersion, Registry
 from registry_gate.release import Receipt, Release, Terms, Verified
+from registry_gate.self_test import RecordedSelfTest
 from registry_gate.settings import DEFAULT_ALIAS
 from registry_gate.signing.manifest import manifest_of
 from registry_gate.signing.order import ReleaseSigner
@@ -82,7 +83,8 @@ class Found:
 class Publisher:
     """Signs, lists and registers one candidate's Release; ``alias`` None means the default one, forward only.
 
-    Where ``alias_was`` names a version, the alias is moved only if it still points there.
+    Where ``alias_was`` names a version, the alias is moved only if it still points there. ``self_test`` is
+    the newest that this installation has.
     """
 
     signer: ReleaseSigner
@@ -94,6 +96,7 @@ class Publisher:
     step: Step
     progress: Progress = silent
     notes: tuple[str, ...] = ()
+    self_test: RecordedSelfTest | None = None
     alias_was: int | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 

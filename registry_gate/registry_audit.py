@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
+from random import SystemRandom
 
 from registry_gate.client.find import stored_release
 from registry_gate.errors import FetchError, VerificationError
@@ -97,6 +98,26 @@ def audit(settings: Settings, trust: Trust, progress: Progress = silent) -> Iter
             held = tuple(sorted(alias for alias, number in aliases.items() if number == version.version))
             yield _audited(version, held, settings, trust, content, receipts)
     progress("audit", len(names), len(names))
+
+
+def audit_sample(settings: Settings, trust: Trust, limit: int) -> tuple[tuple[AuditedVersion, ...], int]:
+    """Verify at most ``limit`` versions: those that an alias leads to before the others, each by lot.
+
+    Returns:
+        The versions looked at, and how many there are. Raises what ``audit`` raises.
+    """
+    content = read_index(settings, trust)
+    receipts = _receipts(settings, trust)
+    registry = Registry(settings.registry_uri)
+    found: list[tuple[RegisteredVersion, tuple[str, ...]]] = []
+    for name, aliases in registry.names().items():
+        for version in registry.versions(name):
+            held = tuple(sorted(alias for alias, number in aliases.items() if number == version.version))
+            found.append((version, held))
+    SystemRandom().shuffle(found)
+    found.sort(key=lambda item: not item[1])
+    rows = (_audited(version, held, settings, trust, content, receipts) for version, held in found[:limit])
+    return tuple(rows), len(found)
 
 
 def counted(rows: Counter[State]) -> str:

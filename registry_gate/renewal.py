@@ -46,6 +46,7 @@ from registry_gate.signing.sign import Judgement, sign_renewal
 from registry_gate.signing.trust import effective_trust
 from registry_gate.signing.verify import copy_verified, read_statements
 from registry_gate.signing.verify_statements import VerifiedStatements
+from registry_gate.version import VERSION
 from registry_gate.workspace import open_workspace
 
 RENEWED, NOT_DUE = "renewed", "not-due"
@@ -210,7 +211,7 @@ def _raise_floor(publisher: Publisher, found: Found, alias: str) -> None:
 def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: RenewalRequest) -> Published:
     """Judge, then finish what a killed run signed on the same judgement, or copy, sign, register."""
     now = _now()
-    evidence = judge_again(stored, request.policy)
+    evidence = judge_again(_fit(stored, publisher, request.policy), request.policy)
     signed = review.approvals_of(publisher.log, publisher.trust, evidence.digest())
     decision = decide(evidence, request.policy, now, tuple(signed.values()))
     if decision.verdict is not Verdict.ADMIT:
@@ -233,6 +234,19 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
             destination=publisher.workspace / _FOLDER,
         )
     return publisher.register(release, now)
+
+
+def _fit(stored: Evidence, publisher: Publisher, policy: Policy) -> Evidence:
+    """The evidence with the self-test of the installation that judges it now, where the policy demands one.
+
+    One that still serves is kept: with another, approvals of this evidence would not be of it any more.
+    """
+    kept = stored.self_test
+    if policy.self_test_days is None:
+        return stored
+    if kept and (kept.said.policy_digest, kept.said.gate_version) == (policy.digest(), VERSION):
+        return stored
+    return stored.model_copy(update={"self_test": publisher.self_test})
 
 
 def _recorded(publisher: Publisher, verified: Verified, decision: Decision, expires_at: datetime) -> int:

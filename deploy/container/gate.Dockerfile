@@ -16,7 +16,7 @@ WORKDIR /src
 COPY requirements.lock requirements-torch.lock ./
 # What verifying and pulling need, in the versions of the lock; what examining needs is left out.
 RUN sed -n -E 's/^([A-Za-z0-9._-]+(\[[a-z,-]+\])?==[^ ;]+).*/\1/p' requirements.lock > constraints.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml README.md LICENSE registry_gate_guard.pth ./
 COPY policies policies
 COPY registry_gate registry_gate
 RUN python -m pip install --no-cache-dir --target /puller/site-packages --constraint constraints.txt .

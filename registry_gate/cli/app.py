@@ -18,6 +18,7 @@ from registry_gate.cli import (
     approve,
     audit,
     audit_registry,
+    doctor,
     drift,
     drill,
     explain,
@@ -75,6 +76,7 @@ app.command("predictions", epilog=_EPILOG)(drift.predictions)
 app.command("approve", epilog=_EPILOG)(approve.approve)
 app.command("revoke", epilog=_EPILOG)(revoke.revoke)
 app.command("audit-registry", epilog=_EPILOG)(audit_registry.audit_registry)
+app.command("doctor", epilog=_EPILOG)(doctor.doctor)
 app.add_typer(keys.app, name="keys")
 app.add_typer(index.app, name="index")
 app.add_typer(log.app, name="log")

@@ -14,6 +14,8 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPMessage, HTTPResponse
 from typing import IO, BinaryIO, cast
 from urllib.parse import quote, unquote, urlencode, urlsplit
@@ -26,6 +28,7 @@ _ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 _MANIFEST_TAG = "registry_gate.manifest"  # a hint that finds a version; its statements prove it
 _TIMEOUT = 60  # seconds without a byte
 _MAX_ANSWER = 16 * 1024 * 1024
+_MAX_VERSION = 100
 _ABSENT = (400, 404)
 _NOT_THAT_LONG = 416
 
@@ -37,6 +40,19 @@ class Version:
     name: str
     version: str
     source_uri: str
+
+
+@dataclass(frozen=True)
+class Greeting:
+    """What a server says of itself: its version, and its clock (the ``Date`` header, None where it has none).
+
+    ``asked`` and ``answered`` are this machine's clock just before and just after.
+    """
+
+    version: str
+    date: datetime | None
+    asked: datetime
+    answered: datetime
 
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
@@ -63,6 +79,19 @@ class RestRegistry:
         context = ssl.create_default_context(cafile=bundle)
         self._opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=context))
         self._headers = _authorization()
+
+    def greet(self) -> Greeting:
+        """Ask the server for its version, and look at its clock.
+
+        Raises:
+            FetchError: ``registry-unreachable``.
+        """
+        with self.explained():
+            asked = datetime.now(UTC)
+            with self._opener.open(self._request(f"{self.uri}/version"), timeout=_TIMEOUT) as response:
+                answered = datetime.now(UTC)
+                version = response.read(_MAX_VERSION).decode("ascii", "replace").strip()
+                return Greeting(version, _date(response.headers.get("Date")), asked, answered)
 
     def version_for(self, name: str, alias: str | int) -> Version | None:
         """Ask what an alias (text) or version (number) points at; None if there is none.
@@ -184,6 +213,15 @@ class RestRegistry:
             f"the registry at {self.uri} did not answer as expected: {shown(detail)}",
             todo="check the address, the network and MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
         )
+
+
+def _date(header: str | None) -> datetime | None:
+    """An HTTP date (RFC 9110, 5.6.7); None for none, or for what is none."""
+    try:
+        date = parsedate_to_datetime(header or "")
+    except (ValueError, TypeError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _mapping(value: object) -> dict[str, object]:

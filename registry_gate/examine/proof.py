@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from registry_gate.examine import capabilities, seccomp
@@ -51,7 +52,7 @@ def unwritable(paths: Iterable[str]) -> bool:
         folders |= {path, *path.parents}
         if path.is_file() and not _fails(os.open, path, os.O_WRONLY):
             return False
-    return all(_fails(_make, folder) for folder in sorted(folders))
+    return not any(_made(folder) for folder in sorted(folders))
 
 
 PROOFS: dict[str, Callable[[], bool]] = {
@@ -76,8 +77,16 @@ def _fork() -> None:
         os._exit(0)
 
 
-def _make(folder: Path) -> None:
-    """Try to make a file, of a name that nothing has, and take it away again where that succeeded."""
+def _made(folder: Path) -> bool:
+    """Try to make a file, of a name that nothing has; take it away again where that succeeded.
+
+    That it cannot be taken away (the system call filter forbids it) makes it no less written.
+    """
     path = folder / f".registry-gate-{os.getpid()}"
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    path.unlink()
+    try:
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except OSError:
+        return False
+    with suppress(OSError):
+        path.unlink()
+    return True

@@ -11,6 +11,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,22 @@ def read_index(settings: Settings, trust: Trust) -> IndexContent:
     if content.verifier != trust.verifier:
         raise refusal("index-untrusted", f"it is the index of {shown(content.verifier)}")
     return content
+
+
+def read_lifetimes(settings: Settings, trust: Trust) -> dict[str, datetime]:
+    """When the newest metadata of each role ends, by role, read and verified as ``read_index`` does.
+
+    Raises what ``read_index`` raises.
+    """
+    from tuf.api.metadata import Metadata, Root, Snapshot, Targets, Timestamp
+
+    read_index(settings, trust)
+    if trust.index is None:
+        raise refusal("no-index", "the trust file names no index root")
+    with _memory(settings, trust.index) as folder:
+        _updated(folder, settings, trust.index)
+        roles = (Root.type, Timestamp.type, Snapshot.type, Targets.type)
+        return {role: Metadata.from_file(str(folder / f"{role}.json")).signed.expires for role in roles}
 
 
 def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexContent:

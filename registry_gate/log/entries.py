@@ -8,9 +8,11 @@ from pydantic import AwareDatetime, Field
 
 from registry_gate.candidate import Candidate, SeenFacts, Sha256
 from registry_gate.decision import Verdict
+from registry_gate.finding import Slug
 from registry_gate.index.content import Revocation
 from registry_gate.record import Record
 from registry_gate.release import Digest, Receipt
+from registry_gate.self_test import ProbeState
 
 FIRST_PREVIOUS = "0" * 64
 PAYLOAD_TYPE = "application/vnd.registry-gate.log-entry.v1+json"
@@ -141,7 +143,34 @@ class KeyBody(Record):
         return f"{self.action} {self.key_id[:16]}… {self.reason}"
 
 
-Body = DecisionBody | SignedBody | ReceiptBody | ApprovalBody | RevocationBody | RenewalBody | KeyBody
+class SelfTestBody(Record):
+    """A self-test of an installation; ``bundle`` is the whole of it, as the gate signed it."""
+
+    kind: Literal["self-test"] = "self-test"
+    state: ProbeState
+    host: str
+    policy: str
+    policy_digest: Digest
+    failing: tuple[Slug, ...] = ()
+    bundle: str
+
+    @property
+    def summary(self) -> str:
+        """One line for people."""
+        failing = f": {', '.join(self.failing[:8])}" if self.failing else ""
+        return f"{self.state.value} on {self.host} for policy {self.policy}{failing}"
+
+
+Body = (
+    DecisionBody
+    | SignedBody
+    | ReceiptBody
+    | ApprovalBody
+    | RevocationBody
+    | RenewalBody
+    | KeyBody
+    | SelfTestBody
+)
 
 
 class LogEntry(Record):

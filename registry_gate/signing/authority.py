@@ -8,11 +8,14 @@ from datetime import timedelta
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Approval, Verdict, decide
 from registry_gate.errors import VerificationError
+from registry_gate.evidence import Evidence
+from registry_gate.policy import Policy
 from registry_gate.signing.approval import open_approval
 from registry_gate.signing.attestations import carry, prove_one_form
 from registry_gate.signing.draft import Draft, make_draft, refuses
 from registry_gate.signing.order import Order, Signed
 from registry_gate.signing.seal import Sealer
+from registry_gate.signing.self_test import open_self_test
 from registry_gate.signing.trust import Trust
 from registry_gate.signing.verify_statements import VerifiedStatements, verify_statements
 
@@ -75,6 +78,7 @@ def authorised(order: Order, trust: Trust) -> Draft:
     validity = terms.expires_at - terms.issued_at
     if not timedelta(0) < validity <= timedelta(days=policy.statement_days):
         raise refuses(f"the policy allows statements {policy.statement_days} days of validity")
+    _check_self_test(evidence, policy, trust)
     standing = _standing(order, trust) if order.renews else None
     bill = standing.bill_of_materials if standing else None
     draft = make_draft(evidence, decision, terms, trust.verifier, bill)
@@ -83,6 +87,21 @@ def authorised(order: Order, trust: Trust) -> Draft:
     if draft.manifest.digest() != order.manifest_digest:
         raise refuses("the digest asked for is not that of the files in the evidence")
     return draft
+
+
+def _check_self_test(evidence: Evidence, policy: Policy, trust: Trust) -> None:
+    """What ``decide`` went by must be what the gate signed, and of the policy and version that are used."""
+    recorded = evidence.self_test
+    if policy.self_test_days is None or recorded is None:
+        return  # what is demanded and missing, deciding again has found
+    try:
+        said = open_self_test(recorded.bundle, trust).said
+    except VerificationError as error:
+        raise refuses(f"the self-test does not count: {error.message}") from error
+    if said != recorded.said:
+        raise refuses("the self-test in the evidence is not the one that was signed")
+    if (said.policy_digest, said.gate_version) != (policy.digest(), evidence.gate_version):
+        raise refuses("the self-test was made for another policy, or with another version of the gate")
 
 
 def _standing(order: Order, trust: Trust) -> VerifiedStatements:

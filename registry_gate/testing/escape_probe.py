@@ -1,7 +1,8 @@
 """A confined reader gone bad: it tries to reach out in every way a taken-over parser would.
 
-Run through :func:`registry_gate.examine.sandbox.run_confined` with a request ``<attempt> <argument>``; the
-answer is ``escaped: ...`` or ``held: ...``, and some attempts never answer. Use it to test a deployment.
+Run through :func:`registry_gate.examine.sandbox.run_confined` with a request ``<attempt> <argument>``, or
+several such lines; each is answered by a line ``escaped: ...`` or ``held: ...``, and some attempts never
+answer. Use it to test a deployment.
 """
 
 from __future__ import annotations
@@ -203,13 +204,17 @@ ATTEMPTS: dict[str, Callable[[str], str]] = {
 
 
 def answer(request: bytes, progress: Progress) -> bytes:
-    """Try what the request names, and tell how it went."""
-    name, _, argument = request.decode().partition(" ")
+    """Try what the request names, one attempt after the other, and tell how each went."""
     progress("attempt", 0, 1)
+    return "\n".join(_tried(line) for line in request.decode().split("\n")).encode()
+
+
+def _tried(line: str) -> str:
+    name, _, argument = line.partition(" ")
     try:
-        return f"escaped: {ATTEMPTS[name](argument)}".encode()
+        return f"escaped: {ATTEMPTS[name](argument)}".replace("\n", " ")
     except (OSError, ValueError) as error:
-        return f"held: {error}".encode()
+        return f"held: {error}".replace("\n", " ")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from registry_gate.decision import Decision, decide
 from registry_gate.evidence import Evidence, Facts, SandboxReport
 from registry_gate.formats import ReaderLimits, describe_file
 from registry_gate.policy import Policy
+from registry_gate.self_test import SELF_TEST
 
 _LOOKING = (file_formats.CHECK, pickle_program.CHECK, pickle_scanner.CHECK, custom_code.CHECK)
 _WHEN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -37,7 +38,7 @@ def verdict(target: Path, policy: Policy, limits: ReaderLimits | None = None) ->
         observed_at=_WHEN,
         candidate=Candidate(kind=SourceKind.FOLDER, endpoint="", id="unnamed"),
         registered_name="unnamed",
-        out_of_scope=tuple(sorted({check.name for check in CHECKS} - looking)),
+        out_of_scope=tuple(sorted({SELF_TEST, *(check.name for check in CHECKS)} - looking)),
         facts=Facts(files=files, sandbox=SandboxReport(mode="none", guarantees=())),
     )
     results = tuple(check.run(evidence, policy) for check in _LOOKING)

@@ -77,6 +77,22 @@ def test_nothing_is_fetched_but_packages_and_no_secret_is_named(path: Path) -> N
                     assert source == "deploy/container/trust.json" or (ROOT / source).exists(), source
 
 
+@pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.name)
+def test_what_the_build_stage_copies_is_enough_to_build_the_package(path: Path, tmp_path: Path) -> None:
+    (build,) = [stage for stage in stages(path)[1] if stage.name == "build"]
+    source = tmp_path / "src"
+    source.mkdir()
+    for copied in (rest.split()[:-1] for word, rest in build.instructions if word == "COPY"):
+        for name in copied:
+            (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, source / name)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "."]
+    done = subprocess.run(
+        [*command, "--wheel-dir", str(tmp_path)], cwd=source, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list(tmp_path.glob("registry_gate-*.whl"))
+
+
 def test_the_constraints_are_the_versions_of_the_lock() -> None:
     """What the sed of both Dockerfiles makes of the lock, run here."""
     (line,) = {

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_gate.errors import ToolError
-from registry_gate.examine import sandbox
+from registry_gate.examine import proof, sandbox
 from registry_gate.examine.proof import GUARANTEES
 from registry_gate.examine.sandbox import MODES, available_sandboxes, choose, run_confined
 
@@ -267,3 +267,15 @@ def test_bubblewrap_that_cannot_make_namespaces_does_not_count(monkeypatch, tmp_
     finally:
         monkeypatch.undo()
         available_sandboxes.cache_clear()
+
+
+def test_a_file_that_cannot_be_taken_away_again_was_written_all_the_same(tmp_path, monkeypatch):
+    """The filter forbids unlink: taking that for "not written" would hide a file system that is open."""
+
+    def refuse(_path):
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    assert proof._made(tmp_path)
+    assert len(list(tmp_path.iterdir())) == 1
+    assert not proof._made(tmp_path / "missing")

@@ -1,0 +1,1 @@
+"""Running a gate: what an operator practises and looks after."""
