@@ -69,15 +69,18 @@ class PickleAllowList(Record):
     """Exact (module, full qualified name) pairs that checkpoints may import, with the list's date.
 
     ``calls`` and ``states`` say, by module and name, what a listed name may be called with and what state
-    its result may be given; ``filled`` are names whose results may have entries set. What stands in none of
-    them may be imported and nothing else. The language of the patterns stands in the list itself.
+    its result may be given, ``made`` what its ``__new__`` may be; ``filled`` are names whose results may have
+    entries set, ``extended`` items appended. What stands in none of them may be imported and nothing else.
+    The language of the patterns stands in the list itself.
     """
 
     dated: date
     globals: dict[str, tuple[str, ...]]
     calls: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
     states: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
+    made: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
     filled: dict[str, tuple[str, ...]] = {}
+    extended: dict[str, tuple[str, ...]] = {}
 
     def allows(self, module: str, name: str) -> bool:
         """True only for an exact pair of the list."""

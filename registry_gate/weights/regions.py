@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
 from registry_gate.weights.rows import row_length
 from registry_gate.weights.statistics import Statistics, TensorMeter
 from registry_gate.weights.target import Placement, bad_plan
 
 MAX_OPEN = 64
+
+
+class Meter(Protocol):
+    """Measures one tensor; see :class:`registry_gate.weights.statistics.TensorMeter`."""
+
+    def update(self, data: memoryview) -> None:
+        """Take in the next bytes, valid until it returns."""
+
+    def result(self) -> Statistics:
+        """The statistics of what was taken in."""
+
+
+Meters: TypeAlias = Callable[[str, int, int], Meter]
+"""Makes a meter for a dtype, elements an output row (0: none), and bytes."""
 
 
 @dataclass
@@ -27,8 +42,9 @@ class Region:
     placements: list[Placement] = field(default_factory=list)
     sha256: str = ""
     statistics: Statistics | None = None
+    meters: Meters = TensorMeter
     _digest: hashlib._Hash | None = None
-    _meter: TensorMeter | None = None
+    _meter: Meter | None = None
 
     def hash(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its digest."""
@@ -40,7 +56,7 @@ class Region:
     def measure(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its statistics."""
         if self._meter is None:
-            self._meter = TensorMeter(self.dtype, rows=self._row_length())
+            self._meter = self.meters(self.dtype, self._row_length(), self.end - self.begin)
         self._meter.update(data)
         if last:
             self.statistics, self._meter = self._meter.result(), None
@@ -62,19 +78,19 @@ class Piece:
 
 
 class RegionWalk:
-    """Cuts the pieces of a source file into pieces of regions."""
+    """Cuts the pieces of a source file, from byte ``begin`` on, into pieces of regions."""
 
-    def __init__(self, placements: Sequence[Placement]) -> None:
+    def __init__(self, placements: Sequence[Placement], begin: int = 0, meters: Meters = TensorMeter) -> None:
         shared: dict[tuple[int, int, str], Region] = {}
         for placement in placements:
             tensor = placement.tensor
             key = (tensor.offset, tensor.offset + tensor.nbytes, tensor.dtype)
-            shared.setdefault(key, Region(*key)).placements.append(placement)
+            shared.setdefault(key, Region(*key, meters=meters)).placements.append(placement)
         self.regions = sorted(shared.values(), key=lambda region: (region.begin, region.end))
         self._waiting = [region for region in self.regions if region.begin < region.end]
         self._open: list[Region] = []
         self._next = 0
-        self._position = 0
+        self._position = begin
         for region in self.regions:
             if region.begin == region.end:
                 region.hash(memoryview(b""), True)
