@@ -37,14 +37,14 @@ def verify_where_it_lies(
     registry_uri: str | None = None,
     progress: Progress = silent,
 ) -> Verified:
-    """Verify without keeping a copy; see ``client.load.verify``."""
-    from registry_gate.signing.verify import check_chunked, counted
+    """Verify by every digest, without keeping a copy; see ``client.load.verify``."""
+    from registry_gate.signing.verify import check_whole, counted
 
     try:
         with open_release(ref, trust, registry_uri) as release:
             told = counted(release.found.manifest, progress)
             for file in release.found.manifest.files:
-                check_chunked(release.source, file, told)
+                check_whole(release.source, file, told)
             return release.found.verified
     except OSError as error:
         raise FetchError("cannot-read-release", f"{str(ref)[:200]!r}: {error.strerror or error}") from error
