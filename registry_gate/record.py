@@ -21,6 +21,14 @@ def readable_json(value: Any) -> bytes:
     return text.encode() + b"\n"
 
 
+def is_none(value: object) -> bool:
+    """For ``exclude_if``: a field that came later is not written where it holds nothing.
+
+    So what was signed before it came keeps its canonical form, and its digest.
+    """
+    return value is None
+
+
 class Record(BaseModel):
     """A frozen value: unknown fields are refused, NaN and infinities too."""
 

@@ -48,14 +48,14 @@ def verified_where_it_lies(
     registry_uri: str | None = None,
     progress: Progress = silent,
 ) -> VerifiedStatements:
-    """All that was signed of a Release whose every byte was verified; raises what ``verify`` raises."""
-    from registry_gate.signing.verify import check_chunked, counted
+    """All that was signed of a Release, its bytes verified by every digest; raises what ``verify`` raises."""
+    from registry_gate.signing.verify import check_whole, counted
 
     try:
         with open_release(ref, trust, registry_uri) as release:
             told = counted(release.found.manifest, progress)
             for file in release.found.manifest.files:
-                check_chunked(release.source, file, told)
+                check_whole(release.source, file, told)
             return release.found
     except OSError as error:
         raise FetchError("cannot-read-release", f"{str(ref)[:200]!r}: {error.strerror or error}") from error

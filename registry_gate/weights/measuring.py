@@ -74,8 +74,8 @@ def _measurements(plan: CopyPlan, regions: Sequence[Region]) -> tuple[TensorMeas
             file=plan.target,
             dtype=placement.tensor.dtype,
             shape=placement.tensor.shape,
-            source_sha256=region.sha256,
-            staged_sha256=region.sha256,
+            source_blake3=region.digest,
+            staged_blake3=region.digest,
             **vars(region.statistics),
         )
         for region in regions

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from registry_gate.hashing import ALGORITHMS, BLAKE3, Hash
 from registry_gate.weights.rows import row_length
 from registry_gate.weights.statistics import Statistics, TensorMeter
 from registry_gate.weights.target import Placement, bad_plan
@@ -32,26 +32,26 @@ Meters: TypeAlias = Callable[[str, int, int], Meter]
 class Region:
     """A range of source bytes and the tensors made of it: tied tensors share one.
 
-    ``sha256`` is of the elements as they are staged (C order, little-endian), taken on the source's side.
-    It and ``statistics`` are there once the range has passed.
+    ``digest`` is BLAKE3 of the elements as they are staged (C order, little-endian), taken on the source's
+    side. It and ``statistics`` are there once the range has passed.
     """
 
     begin: int
     end: int
     dtype: str
     placements: list[Placement] = field(default_factory=list)
-    sha256: str = ""
+    digest: str = ""
     statistics: Statistics | None = None
     meters: Meters = TensorMeter
-    _digest: hashlib._Hash | None = None
+    _hash: Hash | None = None
     _meter: Meter | None = None
 
     def hash(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its digest."""
-        digest = self._digest = self._digest or hashlib.sha256()
-        digest.update(data)
+        hashed = self._hash = self._hash or ALGORITHMS[BLAKE3]()
+        hashed.update(data)
         if last:
-            self.sha256, self._digest = digest.hexdigest(), None
+            self.digest, self._hash = hashed.hexdigest(), None
 
     def measure(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its statistics."""
