@@ -43,6 +43,8 @@ def scan_local(
     else:
         source = FolderSource(_UNNAMED, _alone(path, workspace))
         stages = frozenset({Stage.FILES, Stage.TENSORS})
+        if options.probing.architecture is not None:  # a bare state dict whose network is named
+            stages |= {Stage.BEHAVIOUR}
         elsewhere = {check.name for check in CHECKS if check.stage not in stages}
         scope = replace(
             options, bare_file=True, stages=stages, out_of_scope=frozenset(elsewhere | _NEEDS_A_RELEASE)

@@ -16,6 +16,7 @@ from registry_gate import version
 from registry_gate.cli import (
     admit,
     audit,
+    detect,
     drift,
     explain,
     export_admitted,
@@ -53,6 +54,7 @@ app = typer.Typer(
 app.command("admit", epilog=_EPILOG)(admit.admit)
 app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
+app.command("detect", epilog=_EPILOG)(detect.detect)
 app.command("renew", epilog=_EPILOG)(renew.renew)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
