@@ -4,8 +4,8 @@
 
 Situations: ``full`` (500 clean samples), ``none`` (no samples), ``again`` (inversion by three searches, for
 the calibrating half only: a second view of each model for the fit), and for the reporting half only ``few``
-(four a class) and ``paper`` (MM-BD by the published rule, on the first N models of each kind). Nothing is read
-back by the tests, so the order does not matter; run again, it goes on where it was stopped.
+(four a class) and ``paper`` (MM-BD by the published rule, on the first N models of each kind). Nothing is
+read back by the tests, so the order does not matter; run again, it goes on where it was stopped.
 """
 
 from __future__ import annotations

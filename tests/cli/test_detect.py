@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import re
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import save_file
 
 from registry_gate.architectures.builtin import BUILTINS
@@ -207,7 +209,9 @@ def test_in_a_browser_the_page_says_nothing_and_its_pictures_are_whole(
     pictures = re.findall(r'src="data:image/png;base64,([^"]+)"', seen.dom)
     assert len(pictures) == 2
     for picture in pictures:
-        assert base64.b64decode(picture).startswith(b"\x89PNG")
+        shown = Image.open(io.BytesIO(base64.b64decode(picture, validate=True)))
+        shown.load()  # the whole of it, checksums too
+        assert shown.size == (32, 32)
     assert "<svg" in seen.dom
     assert "<script" not in seen.dom
 
