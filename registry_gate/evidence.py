@@ -303,12 +303,22 @@ class Structure(Record):
     mismatched: tuple[str, ...] = ()
 
 
+class Picture(Record):
+    """A small picture of what a test found: ``pixels`` are rows of red, green, blue bytes, as hexadecimal."""
+
+    title: str = Field(max_length=100)
+    height: int = Field(gt=0, le=64)
+    width: int = Field(gt=0, le=64)
+    pixels: str = Field(pattern="^[0-9a-f]*$", max_length=64 * 64 * 6)
+
+
 class BehaviourMeasurement(Record):
     """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
 
     ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
     ``per_class`` holds one statistic a class, ``samples`` one an input, by the kind of input, where the test
-    judges inputs; ``power_note`` says what the test can and cannot see.
+    judges inputs; ``pictures`` show what was found; ``power_note`` says what the test can and cannot see.
+    Tests made together share their time evenly.
     """
 
     test: str
@@ -323,9 +333,11 @@ class BehaviourMeasurement(Record):
     per_class: tuple[float, ...] = ()
     samples: dict[str, tuple[float, ...]] = {}
     details: dict[str, Scalar] = {}
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=8)
     seed: int | None = None
     device: str | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     power_note: str = ""
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from registry_gate.backdoor.fusion import Fusion
+from registry_gate.backdoor.text_reference import TextReferences
 from registry_gate.errors import UsageError
 from registry_gate.evidence import FileFormat
 from registry_gate.finding import Confidence, Severity, Slug
@@ -185,7 +187,7 @@ class Policy(Record):
     limits: Limits
     provenance: Provenance
     thresholds: dict[str, float]
-    mm_bd_profile: Literal["batched-adam", "published"] = "batched-adam"
+    mm_bd_profile: Literal["fast", "paper"] = "fast"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
     evidence_days: int = Field(default=730, gt=0)
@@ -195,6 +197,8 @@ class Policy(Record):
     self_test_days: int | None = Field(default=None, gt=0)
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList
+    behaviour_fusion: Fusion | None = None
+    text_references: TextReferences | None = None
 
     def task(self, task: str | None) -> TaskRequirement:
         """The behaviour requirement of a task, the one of ``other_tasks`` when it has none of its own."""
@@ -225,8 +229,9 @@ def policies_folder() -> Path:
 def load_policy(reference: str | Path = "default") -> Policy:
     """Load a shipped policy by name or any policy by path.
 
-    A document names its data tables (``protected``, ``pickle_allow_list``) by file, relative to itself, or
-    shipped ones as ``shipped:protected-names``; they are read in, so the policy's digest covers them.
+    A document names its data tables (``protected``, ``pickle_allow_list``, ``behaviour_fusion``,
+    ``text_references``) by file, relative to itself, or shipped ones as ``shipped:protected-names``; they are
+    read in, so the policy's digest covers them.
 
     Raises:
         UsageError: ``bad-policy`` when the file is missing, not YAML, has unknown or duplicate keys or
@@ -237,7 +242,7 @@ def load_policy(reference: str | Path = "default") -> Policy:
     document = _read_yaml(path)
     if not isinstance(document, dict):
         raise _bad(path, "the document is not a mapping")
-    for key in ("protected", "pickle_allow_list"):
+    for key in ("protected", "pickle_allow_list", "behaviour_fusion", "text_references"):
         value = document.get(key)
         if isinstance(value, str):
             document[key] = _read_yaml(_table_path(path, value))

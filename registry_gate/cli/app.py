@@ -18,6 +18,7 @@ from registry_gate.cli import (
     approve,
     audit,
     audit_registry,
+    detect,
     doctor,
     drift,
     drill,
@@ -60,6 +61,7 @@ app = typer.Typer(
 app.command("admit", epilog=_EPILOG)(admit.admit)
 app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
+app.command("detect", epilog=_EPILOG)(detect.detect)
 app.command("renew", epilog=_EPILOG)(renew.renew)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
