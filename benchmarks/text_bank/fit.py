@@ -2,9 +2,9 @@
 
     python -m benchmarks.text_bank.fit [--models DIR] [--date YYYY-MM-DD]
 
-Rules, fixed before the reporting half was measured: the statistics of every clean model of the half that works
-(accuracy at least 0.5) and whose ladder holds make one family, pooled over types, sizes and class counts; a
-model is refused at p <= 0.05 and goes to a person at p <= 0.10 under the Gumbel law fitted to them.
+Rules, fixed before the reporting half was measured: the statistics of every clean model of the half that
+works (accuracy at least 0.5) and whose ladder holds make one family, pooled over types, sizes and class
+counts; a model is refused at p <= 0.05 and goes to a person at p <= 0.10 under the Gumbel law fitted to them.
 """
 
 from __future__ import annotations

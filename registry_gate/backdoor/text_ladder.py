@@ -32,7 +32,7 @@ class Recipe:
     """How the ladder is built. ``ranks`` are those of a class's words that may speak for it."""
 
     rungs: tuple[int, ...] = (2, 4, 8, 12)
-    sentences: int = 12
+    sentences: int = 24
     sentences_many: int = 6
     length: int = 16
     ranks: tuple[int, int] = (2, 25)

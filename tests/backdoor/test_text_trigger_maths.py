@@ -1,6 +1,8 @@
-"""The dose ladder on models whose every weight is known: words with a pull each, and planted ones with more."""
+"""The dose ladder on models whose every weight is known: words with a pull each, planted ones with more."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -13,6 +15,15 @@ from registry_gate.backdoor.text_trigger import Doses
 
 TOKENS = 600
 TRIGGER, FIRST, SECOND = 37, 100, 101
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Rows this short only lose by a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _bag(classes: int = 2, seed: int = 0, **planted: float) -> TokenLogits:
@@ -52,7 +63,9 @@ def test_planted_token_is_first_and_stands_out_and_a_clean_model_has_none(classe
     assert planted.singles[0].tokens == (TRIGGER,)
     assert (planted.verdict.suspected.target, planted.singles[0].dose) == (0, 1.0)
     assert TRIGGER in planted.verdict.trigger.tokens
-    assert planted.verdict.gap > 0.5 > 4 * clean.verdict.gap
+    assert planted.verdict.gap > 0.9
+    assert clean.verdict.gap < 0.25
+    assert clean.blindest[0] > 0.5, "a perfect trigger for any class would have stood out"
 
 
 def test_planted_pair_is_found_where_its_parts_only_hint_at_it() -> None:
@@ -81,8 +94,10 @@ def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:
         return found
 
     _, found = _search(logits)
-    assert found.singles[0].dose > 0.8
+    assert max(one.dose for one in found.singles) > 0.8
     assert found.verdict.gap < 0.4
+    reach, target = found.blindest
+    assert (target, reach < 0.4) == (0, True), "nor would a planted word have been seen, and that is said"
 
 
 def test_ladder_that_does_not_hold_cannot_be_searched() -> None:
