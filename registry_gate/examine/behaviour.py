@@ -27,7 +27,8 @@ _STATUSES = ("measured", "not_applicable", "unavailable", "error")
 class Probing:
     """How to test behaviour.
 
-    ``probe_data`` are clean labelled images: a folder with one sub-folder a class, or an ``.npz`` file.
+    ``probe_data`` are clean labelled images: a folder with one sub-folder a class, a `datasets` directory, or
+    an ``.npz`` file.
     ``device`` is ``auto``, ``cpu``, ``cuda`` or ``mps``; ``seed`` fixes every
     random draw and is recorded. ``tests`` are those wanted (None: all). ``profile`` of MM-BD is the policy's
     if None; ``references`` are the MM-BD statistics of clean models of the same base. ``architecture`` names

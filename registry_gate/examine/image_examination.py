@@ -15,7 +15,7 @@ from registry_gate.examine.image_margin import PROFILES
 from registry_gate.examine.image_plan import Plan, unmeasured
 from registry_gate.examine.image_tests import run_tests
 from registry_gate.examine.model_structure import LibraryClass
-from registry_gate.examine.probe_data import ProbeData, read_probe_data
+from registry_gate.examine.probe_data import NoProbe, ProbeData, read_probe_data
 from registry_gate.progress import Progress
 
 if TYPE_CHECKING:
@@ -89,13 +89,16 @@ def resolve_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _probe(request: Request, classifier: ImageClassifier) -> ProbeData | str:
+def _probe(request: Request, classifier: ImageClassifier) -> ProbeData | NoProbe:
     """Probe data, or the reason in words why there is none."""
     if request.probe_data is None:
-        return "no probe data was given (--probe-data); a few clean labelled images of each class are needed"
+        reason = (
+            "no probe data was given (--probe-data); a few clean labelled images of each class are needed"
+        )
+        return NoProbe(reason, given=False)
     try:
         return read_probe_data(
             Path(request.probe_data), classifier.shape, classifier.classes, classifier.labels
         )
     except ValueError as error:
-        return str(error)
+        return NoProbe(str(error), given=True)

@@ -16,7 +16,7 @@ from registry_gate.examine.image_margin import measure_margin
 from registry_gate.examine.image_plan import Plan, answers, unmeasured
 from registry_gate.examine.image_strip import measure_strip
 from registry_gate.examine.image_weights import measure_activations, measure_final_layer
-from registry_gate.examine.probe_data import ProbeData
+from registry_gate.examine.probe_data import NoProbe, ProbeData
 from registry_gate.progress import Progress
 
 _LEAST_ACCURACY = 0.5
@@ -24,21 +24,27 @@ _AGAIN = (1, 2)
 
 
 def run_tests(
-    classifier: ImageClassifier, probe: ProbeData | str, plan: Plan, progress: Progress
+    classifier: ImageClassifier, probe: ProbeData | NoProbe, plan: Plan, progress: Progress
 ) -> tuple[BehaviourMeasurement, ...]:
-    """All of ``IMAGE_TESTS`` in their order; ``probe`` is a reason where there are no probe images.
+    """All of ``IMAGE_TESTS`` in their order; impressions stand in where no probe images were given.
 
     Weights first, then the margins, then inversion; where the score of these lies in the grey zone, inversion
     is repeated on other draws before anything is stated. STRIP and activations look at what inversion found.
     """
     plan = replace(plan, progress=progress)
-    usable = probe if isinstance(probe, str) else recognised(classifier, probe)
+    usable = probe if isinstance(probe, NoProbe) else recognised(classifier, probe)
     bench = _Bench(classifier, plan)
     bench.take("final-layer", lambda: (measure_final_layer(classifier),))
     bench.take("mm-bd", lambda: (measure_margin(classifier, plan),))
-    if isinstance(usable, str):
-        bench.take_all(inversion.absent((*ON_SAMPLES, "strip", "activations"), usable))
-        bench.invert(ON_IMPRESSIONS, None)
+    if isinstance(usable, NoProbe):
+        bench.take_all(inversion.absent((*ON_SAMPLES, "strip", "activations"), usable.reason))
+        if usable.given:
+            reason = (
+                f"nothing stands in for clean samples that were given and cannot be used: {usable.reason}"
+            )
+            bench.take_all(inversion.absent(ON_IMPRESSIONS, reason))
+        else:
+            bench.invert(ON_IMPRESSIONS, None)
     else:
         images = usable
         bench.take_all(inversion.absent(ON_IMPRESSIONS, "clean samples were given, which tell more"))
@@ -48,14 +54,15 @@ def run_tests(
     return tuple(bench.done[test] for test in IMAGE_TESTS)
 
 
-def recognised(classifier: ImageClassifier, probe: ProbeData) -> ProbeData | str:
+def recognised(classifier: ImageClassifier, probe: ProbeData) -> ProbeData | NoProbe:
     """The probe images that the model takes for what they are; a reason if those are too few."""
     right = answers(classifier, probe.images) == probe.labels
     accuracy = float(right.float().mean())
     if accuracy < _LEAST_ACCURACY:
-        return (
+        return NoProbe(
             f"the model recognises {accuracy:.0%} of the probe images; they do not fit it, or their "
-            "labels are in another order"
+            "labels are in another order",
+            given=True,
         )
     return replace(probe, images=probe.images[right], labels=probe.labels[right])
 

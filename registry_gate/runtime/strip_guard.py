@@ -6,8 +6,9 @@
     for seen in guard.judge(images):
         if seen.flagged: ...
 
-The threshold file is written by ``registry-gate detect --strip-threshold FILE``. STRIP judges inputs and sees
-only triggers that survive being overlaid: read the file's power note before relying on the guard.
+The threshold file is written by ``registry-gate admit`` or ``detect`` with ``--strip-threshold FILE``. STRIP
+judges inputs and sees only triggers that survive being overlaid: read the file's power note before relying on
+the guard.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ _MOST_BYTES = 1 << 16
 class StripThreshold(Record):
     """The boundary that admission fitted: an input of lower mean entropy (bits) under overlays is flagged.
 
+    ``model_digest`` is of the signed manifest at admission, of the weights as given in ``detect``.
     ``inputs`` clean images gave the normal law of ``clean_mean_bits`` and ``clean_std_bits``, each under
     ``overlays`` overlays; ``false_rejection_rate`` of clean inputs fall under the threshold by that law.
     """

@@ -38,7 +38,7 @@ def _strip(status: str = "measured", **changes: object) -> BehaviourMeasurement:
 
 
 def _logits(images: torch.Tensor) -> torch.Tensor:
-    """Four classes by the brightness of their quarter; a white corner pixel carries class 0 through overlays."""
+    """Four classes by their quarter's brightness; a white corner pixel carries class 0 through overlays."""
     quarters = images.mean(dim=1).flatten(1).view(len(images), 4, -1).mean(dim=2)
     white = (images[:, 0, 0, 0] > 0.95).float()
     return 6 * quarters + 50 * white.unsqueeze(1) * torch.tensor([1.0, 0, 0, 0])
