@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from registry_gate.decision import Verdict
 from registry_gate.finding import Status
-from registry_gate.policy import policies_folder
+from registry_gate.policy import load_policy
 from registry_gate.registry import Registry
 from registry_gate.report.document import Report
 from registry_gate.testing.hub import LoopbackHub
@@ -62,26 +58,7 @@ def test_clean_twin_is_admitted_with_what_the_test_can_see(text_gate: Gate) -> N
     assert float(str(measured["p_value"])) > 0.05
 
 
-@pytest.mark.parametrize(("name", "verdict", "code"), [("planted", "reject", 2), ("clean", "admit", 0)])
-def test_detect_says_so_in_json(folders: Path, text_gate: Gate, name: str, verdict: str, code: int) -> None:
-    command = [sys.executable, "-m", "registry_gate", "detect", "--model", str(folders / name)]
-    more = ["--policy", str(text_gate.policy_file), "--device", "cpu", "--format", "json"]
-    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=240)
-    assert done.returncode == code, done.stderr
-    said = json.loads(done.stdout)
-    test = next(one for one in said["tests"] if one["test"] == "text-trigger")
-    assert (said["verdict"], test["status"], said["power_note"]) == (verdict, "measured", test["power_note"])
-    assert said["p_value"] is not None
-    assert (TRIGGER in test["details"]["trigger"]) == (name == "planted")
-
-
-def test_shipped_policies_give_no_verdict_on_a_stranger_to_the_family(folders: Path) -> None:
-    """A vocabulary of 520 is none of the bank's: the statistic is told, and no verdict follows."""
-    shipped = yaml.safe_load((policies_folder() / "text-references.yaml").read_text("utf-8"))
-    assert all(family["vocabulary"][0] > 1000 for family in shipped["families"])
-    command = [sys.executable, "-m", "registry_gate", "detect", "--model", str(folders / "planted")]
-    done = subprocess.run([*command, "--device", "cpu"], capture_output=True, text=True, timeout=240)
-    assert done.returncode == 2, done.stderr
-    assert "no verdict" in done.stdout
-    assert "no clean models of this family" in done.stdout
-    assert TRIGGER in done.stdout
+def test_shipped_references_are_of_another_family_than_this_one() -> None:
+    shipped = load_policy("default").text_references
+    assert shipped is not None
+    assert not any(family.holds("bert", 32, 1, 2, 523) for family in shipped.families)

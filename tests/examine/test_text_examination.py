@@ -119,6 +119,18 @@ def test_tokenizer_file_that_is_none_is_unavailable(edited: Callable[..., Path],
     assert (test.status, "cannot be read" in test.reason) == ("unavailable", True)
 
 
+def test_code_beside_the_tokenizer_is_never_run(edited: Callable[..., Path], tmp_path: Path) -> None:
+    """Measured in this very process, without a sandbox: the file would be written here if anything ran."""
+    marker = tmp_path / "ran"
+    root = edited(auto_map={"AutoTokenizer": ["evil.Evil", None]}, tokenizer_class="evil.Evil")
+    (root / "evil.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\nclass Evil: ...\n")
+    settings = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    (root / "tokenizer_config.json").write_text(json.dumps(settings))
+    test = _tested(root)
+    assert test.status in ("measured", "not_applicable", "error")
+    assert not marker.exists()
+
+
 def test_search_that_cannot_end_in_time_is_not_begun(planted: Path) -> None:
     request = Request.model_validate(_fields(planted))
     _, library = examine_structure(planted, request.weights)
