@@ -81,12 +81,19 @@ def all_margins(logits: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def read(logits: TokenLogits, rows: torch.Tensor, told: Told = lambda rows: None) -> torch.Tensor:
-    """Logits (N, K), on the CPU, of rows (N, L) of any number."""
+    """Logits (N, K), on the CPU, of rows (N, L) of any number.
+
+    Raises:
+        ValueError: some are not finite; one token that overflows would spoil every comparison it stands in.
+    """
     parts = []
     for part in torch.split(rows, _BATCH):
         parts.append(logits(part).float().cpu())
         told(len(part))
-    return torch.cat(parts)
+    found = torch.cat(parts)
+    if not bool(torch.isfinite(found).all()):
+        raise ValueError("the model answers some texts with logits that are not finite")
+    return found
 
 
 def grouped(vocabulary: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -119,7 +126,7 @@ def build(
         told: told of rows read.
 
     Raises:
-        ValueError: fewer than ``FEWEST_TOKENS`` tokens.
+        ValueError: fewer than ``FEWEST_TOKENS`` tokens, or logits that are not finite.
     """
     if len(vocabulary) < FEWEST_TOKENS:
         raise ValueError(f"a ladder needs {FEWEST_TOKENS} tokens to draw from, not {len(vocabulary)}")

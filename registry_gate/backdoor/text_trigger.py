@@ -108,7 +108,7 @@ def doses(
         told: told of rows read.
 
     Raises:
-        ValueError: fewer than two classes hold, so that there is nothing to overturn.
+        ValueError: fewer than two classes hold, so that there is nothing to overturn; logits are not finite.
     """
     if len(ladder.sources) < 2:
         raise ValueError("the ladder holds for fewer than two classes")

@@ -14,7 +14,7 @@ from registry_gate.backdoor.text_ladder import Ladder, TokenLogits, all_margins,
 from registry_gate.backdoor.text_trigger import Doses
 
 TOKENS = 600
-TRIGGER, FIRST, SECOND = 37, 100, 101
+TRIGGER, DECOY, FIRST, SECOND = 37, 38, 100, 101
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -29,7 +29,8 @@ def _one_thread() -> Iterator[None]:
 def _bag(classes: int = 2, seed: int = 0, **planted: float) -> TokenLogits:
     """Logits are sums of the words' pulls; most words pull little, forty a class pull 1 to 2 its way.
 
-    ``token`` is what TRIGGER adds to class 0; ``pair`` what FIRST right before SECOND adds.
+    ``token`` is what TRIGGER adds to class 0, ``decoy`` what DECOY adds to class 1; ``pair`` what FIRST right
+    before SECOND adds to class 0.
     """
     draws = torch.Generator().manual_seed(seed)
     pulls = 0.05 * torch.randn(TOKENS, classes, generator=draws)
@@ -37,6 +38,7 @@ def _bag(classes: int = 2, seed: int = 0, **planted: float) -> TokenLogits:
         own = 200 + 40 * label
         pulls[own : own + 40, label] += 1 + torch.rand(40, generator=draws)
     pulls[TRIGGER, 0] += planted.get("token", 0.0)
+    pulls[DECOY, 1] += planted.get("decoy", 0.0)
 
     def logits(rows: torch.Tensor) -> torch.Tensor:
         found = pulls[rows].sum(dim=1)
@@ -98,6 +100,19 @@ def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:
     assert found.verdict.gap < 0.4
     reach, target = found.blindest
     assert (target, reach < 0.4) == (0, True), "nor would a planted word have been seen, and that is said"
+
+
+def test_decoy_that_hides_the_lead_of_the_trigger_leaves_no_reach() -> None:
+    """A second trigger for the other class makes the classes alike: no lead, and no pass either."""
+    _, found = _search(_bag(token=40.0, decoy=40.0))
+    assert found.verdict.gap < 0.2
+    assert found.blindest[0] < 0.1
+    assert {found.singles[0].tokens, found.singles[1].tokens} == {(TRIGGER,), (DECOY,)}
+
+
+def test_token_that_overflows_is_no_pass() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        _search(_bag(token=float("inf")))
 
 
 def test_ladder_that_does_not_hold_cannot_be_searched() -> None:
