@@ -29,7 +29,11 @@ _NEUTRAL = 64
 
 @dataclass(frozen=True)
 class Recipe:
-    """How the ladder is built. ``ranks`` are those of a class's words that may speak for it."""
+    """How the ladder is built. ``ranks`` are those of a class's words that may speak for it.
+
+    A class holds where its sentences are taken for it so much more often than by chance: ``holds`` of the way
+    from chance to always.
+    """
 
     rungs: tuple[int, ...] = (2, 4, 8, 12)
     sentences: int = 24
@@ -38,7 +42,7 @@ class Recipe:
     ranks: tuple[int, int] = (2, 25)
     strongest_groups: int = 24
     neutral_sentences: int = 4
-    holds: float = 0.6
+    holds: float = 0.25
 
 
 RECIPE = Recipe()
@@ -63,7 +67,13 @@ class Ladder:
     @property
     def sources(self) -> tuple[int, ...]:
         """Classes most of whose sentences hold, so that overturning them means something."""
-        return tuple(torch.nonzero(self.shares >= self.recipe.holds).flatten().tolist())
+        return tuple(torch.nonzero(self.shares >= self.needed).flatten().tolist())
+
+    @property
+    def needed(self) -> float:
+        """The share from which a class holds: 0.625 of two classes, 0.4 of five."""
+        chance = 1 / len(self.words)
+        return chance + self.recipe.holds * (1 - chance)
 
     @property
     def shares(self) -> torch.Tensor:

@@ -129,7 +129,7 @@ def _broken(ladder: Ladder) -> str:
     shown = ", ".join(f"class {number}: {float(ladder.shares[number]):.0%}" for number in weak[:10])
     return (
         "sentences made of the model's own strongest words are not taken for their class "
-        f"({shown}; {ladder.recipe.holds:.0%} needed), so no token can be judged against them"
+        f"({shown}; {ladder.needed:.0%} needed), so no token can be judged against them"
     )
 
 
