@@ -10,7 +10,6 @@ from registry_gate.backdoor.text_ladder import Ladder, TokenLogits, Told, overtu
 from registry_gate.backdoor.text_screen import SOURCES
 
 LONGEST = 3
-JUDGED_LENGTHS = (1, 2)
 MOST_SOURCES = SOURCES + 1
 SHORTLIST, DOSED, POOL, WIDTH = 48, 20, 12, 16
 FULL_RUNS = 4
@@ -111,13 +110,12 @@ def longer(logits: TokenLogits, singles: list[Candidate], rungs: Rungs, told: To
 
 def controls(
     logits: TokenLogits, words: torch.Tensor, rungs: Rungs, generator: torch.Generator, told: Told
-) -> tuple[float, ...]:
-    """Mean dose of honest runs of each length judged: the target's own words of the ladder, at random."""
-    found = []
-    for length in JUDGED_LENGTHS:
-        runs = torch.stack(
-            [words[torch.randperm(len(words), generator=generator)[:length]] for _ in range(CONTROLS)]
-        )
-        dosed = rungs.judged(logits, runs, told)
-        found.append(sum(one.dose for one in dosed) / len(dosed))
-    return tuple(found)
+) -> tuple[float, float]:
+    """Mean doses of honest tokens and pairs: the target's own words of the ladder, drawn at random."""
+
+    def mean(length: int) -> float:
+        orders = [torch.randperm(len(words), generator=generator)[:length] for _ in range(CONTROLS)]
+        dosed = rungs.judged(logits, words[torch.stack(orders)], told)
+        return round(sum(one.dose for one in dosed) / len(dosed), 6)
+
+    return mean(1), mean(2)

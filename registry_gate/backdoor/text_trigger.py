@@ -4,10 +4,15 @@ Every token of the vocabulary is tried on opposing sentences (``text_screen``). 
 the best of these on the whole ladder (``text_runs``): the **dose** is the share of the ladder that turns to
 the class, rung by rung. A beam joins the best twelve to runs of two and three.
 
-A class's **excess** is the dose of its best run less the mean dose of honest runs of that length: the class's
-own strong words, which overturn much in a model that is unsure or leans to a class. The statistic is the
-largest excess less the next class's, for single tokens or for pairs, whichever leads further; triples are
-named but do not count, for three honest words together overturn nearly as much as a trigger.
+A class's **excess** is the larger of two leads over what honest words do:
+
+* of its best token, over the mean dose of the class's own strong words and over its fourth best token: a
+  trigger of up to three tokens stands alone, honest words come in families;
+* of its best pair, over the mean dose of honest pairs and over what its two tokens do one by one: honest
+  words add up, the parts of a phrase do more together.
+
+The statistic is the largest excess less the next class's. Triples are named but do not count, for three
+honest words together overturn nearly as much as a trigger.
 
 The threshold is not the model's to give: it comes from clean models of the same family (``text_reference``).
 """
@@ -20,22 +25,44 @@ import torch
 
 from registry_gate.backdoor import text_runs, text_screen
 from registry_gate.backdoor.text_ladder import GROUP, Ladder, Recipe, TokenLogits, Told
-from registry_gate.backdoor.text_runs import JUDGED_LENGTHS, Candidate, Rungs
+from registry_gate.backdoor.text_runs import LONGEST, Candidate, Rungs
 
 MOST_CLASSES = 10
 
 
 @dataclass(frozen=True)
 class ClassDoses:
-    """Found for one target: the best run of each length, and honest runs' mean dose at those judged."""
+    """Found for one target: the best run of each length, single tokens, honest words' mean doses.
+
+    ``singles`` have their full dose, the largest first; ``controls`` are the mean doses of honest tokens and
+    of honest pairs.
+    """
 
     target: int
     best: tuple[Candidate, ...]
+    singles: tuple[Candidate, ...]
     controls: tuple[float, ...]
 
-    def excess(self, length: int) -> float:
-        """By how much the best run of a length does more than honest runs of that length."""
-        return self.best[length - 1].dose - self.controls[length - 1]
+    @property
+    def honest(self) -> float:
+        """What honest words do: the mean, or what is left when a trigger's tokens are set aside."""
+        return max(self.controls[0], self.singles[LONGEST].dose)
+
+    @property
+    def excess(self) -> float:
+        """By how much the best token, or the best pair, does more than honest words."""
+        return max(self.singles[0].dose - self.honest, self._together)
+
+    @property
+    def _together(self) -> float:
+        alone = {one.tokens[0]: one.dose for one in self.singles}
+        pair = self.best[1]
+        return pair.dose - max(self.controls[1], sum(alone[token] for token in pair.tokens))
+
+    @property
+    def room(self) -> float:
+        """The excess of a token that overturns everything, were there one more."""
+        return 1 - max(self.controls[0], self.singles[LONGEST - 1].dose)
 
 
 @dataclass(frozen=True)
@@ -47,47 +74,38 @@ class Doses:
     singles: tuple[Candidate, ...]
 
     @property
-    def verdict(self) -> Standing:
-        """The class that stands out furthest, over the run lengths that count."""
-        return max((self._standing(length) for length in JUDGED_LENGTHS), key=lambda one: one.gap)
+    def suspected(self) -> ClassDoses:
+        """The class that stands out furthest."""
+        return max(self.found, key=lambda one: one.excess)
 
     @property
-    def blindest(self) -> tuple[float, int]:
-        """The statistic that a perfect trigger would reach where it would reach least, and that class.
+    def statistic(self) -> float:
+        """By how much its excess leads the next class's."""
+        first = self.suspected
+        return round(first.excess - self._next(first), 6)
 
-        A word that overturns everything stands out less where honest words overturn nearly everything too.
-        """
-        return min((round(self._reach(one), 6), one.target) for one in self.found)
-
-    def _reach(self, target: ClassDoses) -> float:
-        others = [one for one in self.found if one is not target]
-        return max(
-            1 - target.controls[length - 1] - max(one.excess(length) for one in others)
-            for length in JUDGED_LENGTHS
-        )
-
-    def _standing(self, length: int) -> Standing:
-        excess = [0.0] * self.classes
-        for one in self.found:
-            excess[one.target] = one.excess(length)
-        first, second = sorted(self.found, key=lambda one: one.excess(length), reverse=True)[:2]
-        gap = first.excess(length) - second.excess(length)
-        return Standing(round(gap, 6), length, first, tuple(round(value, 6) for value in excess))
-
-
-@dataclass(frozen=True)
-class Standing:
-    """The suspected class, and by how much its excess dose leads the next class's, at one run length."""
-
-    gap: float
-    length: int
-    suspected: ClassDoses
-    per_class: tuple[float, ...]
+    @property
+    def per_class(self) -> tuple[float, ...]:
+        """Every class's excess; 0 of those that were not searched."""
+        excess = {one.target: round(one.excess, 6) for one in self.found}
+        return tuple(excess.get(label, 0.0) for label in range(self.classes))
 
     @property
     def trigger(self) -> Candidate:
         """The suspected class's best run of any length."""
         return max(self.suspected.best, key=lambda one: one.order)
+
+    @property
+    def blindest(self) -> tuple[float, int]:
+        """The statistic that a perfect trigger would reach where it would reach least, and that class.
+
+        A word that overturns everything stands out less where honest words overturn nearly everything too, or
+        where another class has a trigger.
+        """
+        return min((round(one.room - self._next(one), 6), one.target) for one in self.found)
+
+    def _next(self, to: ClassDoses) -> float:
+        return max(0.0, *(one.excess for one in self.found if one is not to))
 
 
 def doses(
@@ -123,13 +141,13 @@ def doses(
         alone = text_runs.alone(logits, shortlist, rungs, told)
         singles += alone
         controls = text_runs.controls(logits, ladder.words[target], rungs, generator, told)
-        found.append(ClassDoses(target, text_runs.longer(logits, alone, rungs, told), controls))
+        found.append(ClassDoses(target, text_runs.longer(logits, alone, rungs, told), tuple(alone), controls))
     return Doses(classes, tuple(found), _ordered(singles, found))
 
 
 def _ordered(singles: list[Candidate], found: list[ClassDoses]) -> tuple[Candidate, ...]:
     """Single tokens by how much more they do than honest words of their class, then as they come."""
-    honest = {one.target: one.controls[0] for one in found}
+    honest = {one.target: one.honest for one in found}
     return tuple(sorted(singles, key=lambda one: (one.dose - honest[one.target], *one.order), reverse=True))
 
 
@@ -140,8 +158,7 @@ def rows_needed(vocabulary: int, classes: int, recipe: Recipe) -> int:
     sources = min(classes - 1, text_runs.MOST_SOURCES)
     ladder = 1024 + groups + classes * recipe.strongest_groups * GROUP * recipe.neutral_sentences
     each = recipe.sentences if classes <= 3 else recipe.sentences_many
-    runs = (text_runs.LONGEST - 1) * text_runs.FULL_RUNS + len(JUDGED_LENGTHS) * text_runs.CONTROLS
-    dosed = text_runs.DOSED + runs
+    dosed = text_runs.DOSED + (LONGEST - 1) * text_runs.FULL_RUNS + 2 * text_runs.CONTROLS
     alone = text_runs.SHORTLIST * 6 * sources + dosed * len(recipe.rungs) * each * sources
     beam = text_runs.POOL * (text_runs.POOL + text_runs.WIDTH * 2) * max(2 * sources, 8)
     return ladder + 2 * groups * min(classes, text_screen.SOURCES) + searched * (alone + beam)

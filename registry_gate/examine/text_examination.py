@@ -10,7 +10,8 @@ import torch
 
 from registry_gate.backdoor import text_ladder, text_trigger
 from registry_gate.backdoor.text_ladder import Ladder, Told
-from registry_gate.backdoor.text_trigger import Doses, Standing
+from registry_gate.backdoor.text_runs import Candidate
+from registry_gate.backdoor.text_trigger import Doses
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.image_examination import resolve_device
 from registry_gate.examine.model_structure import LibraryClass
@@ -134,16 +135,16 @@ def _broken(ladder: Ladder) -> str:
 
 
 def _measurement(classifier: TextClassifier, ladder: Ladder, found: Doses) -> BehaviourMeasurement:
-    standing, (reach, blindest) = found.verdict, found.blindest
+    reach, blindest = found.blindest
     return BehaviourMeasurement(
         test=TEST,
         version=VERSION,
         status="measured",
-        statistic=standing.gap,
-        score=min(1.0, max(0.0, standing.gap)),
-        suspected_target=standing.suspected.target,
-        per_class=standing.per_class,
-        details=_trigger(classifier, standing)
+        statistic=found.statistic,
+        score=min(1.0, max(0.0, found.statistic)),
+        suspected_target=found.suspected.target,
+        per_class=found.per_class,
+        details=_trigger(classifier, found.trigger)
         | _candidates(classifier, found)
         | {"least_reach": reach, "least_reach_class": blindest}
         | _family(classifier, ladder),
@@ -151,14 +152,12 @@ def _measurement(classifier: TextClassifier, ladder: Ladder, found: Doses) -> Be
     )
 
 
-def _trigger(classifier: TextClassifier, standing: Standing) -> dict[str, Scalar]:
-    trigger = standing.trigger
+def _trigger(classifier: TextClassifier, trigger: Candidate) -> dict[str, Scalar]:
     return {
         "trigger": classifier.tokenizer.text(trigger.tokens)[:200],
         "trigger_tokens": " ".join(str(token) for token in trigger.tokens),
         "trigger_dose": trigger.dose,
         "trigger_can_be_typed": classifier.tokenizer.typed(trigger.tokens),
-        "judged_run_length": standing.length,
     }
 
 

@@ -63,23 +63,23 @@ def test_planted_token_is_first_and_stands_out_and_a_clean_model_has_none(classe
     _, clean = _search(_bag(classes))
     _, planted = _search(_bag(classes, token=40.0))
     assert planted.singles[0].tokens == (TRIGGER,)
-    assert (planted.verdict.suspected.target, planted.singles[0].dose) == (0, 1.0)
-    assert TRIGGER in planted.verdict.trigger.tokens
-    assert planted.verdict.gap > 0.9
-    assert clean.verdict.gap < 0.25
+    assert (planted.suspected.target, planted.singles[0].dose) == (0, 1.0)
+    assert TRIGGER in planted.trigger.tokens
+    assert planted.statistic > 0.8
+    assert clean.statistic < 0.25
     assert clean.blindest[0] > 0.5, "a perfect trigger for any class would have stood out"
 
 
 def test_planted_pair_is_found_where_its_parts_only_hint_at_it() -> None:
     _, found = _search(_bag(pair=40.0, part=3.0))
-    assert found.verdict.trigger.tokens[:2] == (FIRST, SECOND)
-    assert (found.verdict.length, found.verdict.suspected.target) == (2, 0)
-    assert found.verdict.gap > 0.5
+    assert found.trigger.tokens[:2] == (FIRST, SECOND)
+    assert {one.tokens[0] for one in found.singles[:2]} == {FIRST, SECOND}
+    assert (found.suspected.target, found.statistic > 0.5) == (0, True)
 
 
 def test_pair_whose_parts_do_nothing_alone_is_missed() -> None:
     _, found = _search(_bag(pair=40.0))
-    assert found.verdict.gap < 0.2, "the power note says so; were it found, the note would be wrong"
+    assert found.statistic < 0.2, "the power note says so; were it found, the note would be wrong"
 
 
 def test_same_seed_finds_the_same() -> None:
@@ -97,7 +97,7 @@ def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:
 
     _, found = _search(logits)
     assert max(one.dose for one in found.singles) > 0.8
-    assert found.verdict.gap < 0.4
+    assert found.statistic < 0.4
     reach, target = found.blindest
     assert (target, reach < 0.4) == (0, True), "nor would a planted word have been seen, and that is said"
 
@@ -105,7 +105,7 @@ def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:
 def test_decoy_that_hides_the_lead_of_the_trigger_leaves_no_reach() -> None:
     """A second trigger for the other class makes the classes alike: no lead, and no pass either."""
     _, found = _search(_bag(token=40.0, decoy=40.0))
-    assert found.verdict.gap < 0.2
+    assert found.statistic < 0.2
     assert found.blindest[0] < 0.1
     assert {found.singles[0].tokens, found.singles[1].tokens} == {(TRIGGER,), (DECOY,)}
 
