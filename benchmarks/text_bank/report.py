@@ -2,9 +2,10 @@
 
     python -m benchmarks.text_bank.report [--models DIR]
 
-References and limits are the shipped policy's, made by ``benchmarks.text_bank.fit`` from the other half. A
-model counts as flagged where the gate would not admit it for this test's finding. A model without a verdict
-(its ladder does not hold) counts as not flagged, trojaned or clean, and is counted beside. Misses are printed.
+Every model is judged by the gate's own check under the default policy, whose references come from the other
+half (``benchmarks.text_bank.fit``). Flagged means: refused, or sent to a person. Without a verdict (the
+ladder does not hold, or not even a perfect trigger would stand out) a model counts as not flagged, whatever
+it is, and is listed. So is every miss and every false alarm.
 """
 
 from __future__ import annotations
@@ -12,17 +13,19 @@ from __future__ import annotations
 import argparse
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from benchmarks.bank.reading import auc, wilson
-from benchmarks.text_bank.reading import TOOK, WORKS, Model, group, read_bank
+from benchmarks.text_bank.reading import TOOK, WORKS, Model, group, judged, read_bank
 from benchmarks.text_bank.recipes import CLEAN, HARDENED, PHRASE, TOKEN
 from benchmarks.text_bank.score import SEED, tested
 from benchmarks.text_bank.train import MODELS
-from registry_gate.backdoor.text_reference import TextReferences, gumbel_limit
-from registry_gate.policy import load_policy
+from registry_gate.backdoor.text_reference import gumbel_limit
+from registry_gate.finding import Severity, Status
+from registry_gate.policy import Policy, load_policy
 
+Flagged = Callable[[Model], bool]
 TITLES = {TOKEN: "one rare token", PHRASE: "plain phrase", HARDENED: "hardened phrase"}
 
 
@@ -32,14 +35,12 @@ def share(hits: int, count: int) -> str:
     return f"{hits}/{count} [{low:.2f}, {high:.2f}]"
 
 
-def row(title: str, clean: Sequence[Model], trojaned: Sequence[Model], limit: float) -> str:
-    """One kind of trigger against all clean models; without a verdict counts as a statistic of 0."""
+def row(title: str, clean: Sequence[Model], trojaned: Sequence[Model], flagged: Flagged) -> str:
+    """One kind of trigger against all clean models; a test that gave none counts as a statistic of 0."""
     area, low, high = auc(*[[one.statistic or 0.0 for one in some] for some in (clean, trojaned)])
-    found, alarms = (sum(flagged(one, limit) for one in some) for some in (trojaned, clean))
+    found, alarms = (sum(flagged(one) for one in some) for some in (trojaned, clean))
     named = sum(one.place is not None for one in trojaned)
-    right = sum(
-        one.scored.test.suspected_target == one.recipe.target for one in trojaned if flagged(one, limit)
-    )
+    right = sum(one.scored.test.suspected_target == one.recipe.target for one in trojaned if flagged(one))
     return (
         f"{title:<24} TPR {share(found, len(trojaned)):<20} FPR {share(alarms, len(clean)):<20} "
         f"AUC {area:.3f} [{low:.2f}, {high:.2f}]  target right {right}/{found}  "
@@ -47,19 +48,31 @@ def row(title: str, clean: Sequence[Model], trojaned: Sequence[Model], limit: fl
     )
 
 
-def flagged(model: Model, limit: float) -> bool:
-    """At or above the limit for review."""
-    return model.statistic is not None and model.statistic >= limit
+def limits(policy: Policy) -> str:
+    """The statistics at which a model of the bank's family goes to a person and is refused.
+
+    Raises:
+        SystemExit: the policy holds no references.
+    """
+    if policy.text_references is None:
+        raise SystemExit("the default policy has no text_references")
+    (family,) = policy.text_references.families
+    grey, refused = (
+        gumbel_limit(policy.thresholds[f"text-trigger-p-value{end}"], family.statistics)
+        for end in ("-grey", "")
+    )
+    return f"{len(family.statistics)} clean references: review from {grey:.3f}, refusal from {refused:.3f}"
 
 
-def limits(references: TextReferences, grey: float, reject: float) -> tuple[float, float]:
-    """The statistics at which a model of the bank's family goes to a person and is refused."""
-    (family,) = references.families
-    return gumbel_limit(grey, family.statistics), gumbel_limit(reject, family.statistics)
-
-
-def table(models: Sequence[Model], review: float, reject: float) -> list[str]:
+def table(models: Sequence[Model], policy: Policy) -> list[str]:
     """Rows by kind of trigger, and one for what is refused outright."""
+
+    def review(model: Model) -> bool:
+        return judged(model, policy).status is Status.FINDINGS
+
+    def reject(model: Model) -> bool:
+        return any(finding.severity is Severity.HIGH for finding in judged(model, policy).findings)
+
     clean = group(models, CLEAN)
     rows = [row(title, clean, group(models, kind), review) for kind, title in TITLES.items()]
     together = [one for kind in (TOKEN, PHRASE) for one in group(models, kind)]
@@ -74,7 +87,7 @@ def table(models: Sequence[Model], review: float, reject: float) -> list[str]:
     return rows
 
 
-def aside(models: Sequence[Model], review: float) -> list[str]:
+def aside(models: Sequence[Model], policy: Policy) -> list[str]:
     """What the table leaves out or would hide: models that do not count, no verdict, misses, alarms."""
     left_out = Counter(one.recipe.group for one in models if not one.usable)
     rows = [
@@ -86,14 +99,16 @@ def aside(models: Sequence[Model], review: float) -> list[str]:
             if not one.usable
         ),
     ]
-    counted = [one for one in models if one.usable]
-    rows += [f"no verdict: {one.recipe.name}" for one in counted if one.statistic is None]
-    for one in counted:
-        attacked = one.card.success is not None
-        if attacked and not flagged(one, review):
-            rows.append(_line("missed", one))
-        if not attacked and flagged(one, review):
+    for one in models:
+        result, attacked = judged(one, policy), one.card.success is not None
+        if not one.usable:
+            continue
+        if result.status is Status.FINDINGS and not attacked:
             rows.append(_line("false alarm", one))
+        if result.status is Status.NO_FINDINGS and attacked:
+            rows.append(_line("missed", one))
+        if result.status not in (Status.FINDINGS, Status.NO_FINDINGS):
+            rows.append(f"{_line('no verdict', one)}: {result.reason}")
     return rows
 
 
@@ -141,18 +156,14 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=MODELS)
     options = parser.parse_args()
     policy = load_policy("default")
-    if policy.text_references is None:
-        raise SystemExit("the default policy has no text_references")
-    p_grey, p_reject = (policy.thresholds[f"text-trigger-p-value{end}"] for end in ("-grey", ""))
-    review, reject = limits(policy.text_references, p_grey, p_reject)
     models = read_bank(options.models, "report")
-    print(f"reporting half: {len(models)} models; review from {review:.3f}, refusal from {reject:.3f}")
-    print("\n".join([*table(models, review, reject), costs(models), *aside(models, review)]))
+    print(f"reporting half: {len(models)} models; {limits(policy)}")
+    print("\n".join([*table(models, policy), costs(models), *aside(models, policy)]))
     print(repeated(models, options.models))
     for one in read_bank(options.models, real=True):
         print(
-            f"real encoder {one.recipe.name}: accuracy {one.card.accuracy} success {one.card.success} statistic "
-            f"{one.statistic} trigger {' '.join(one.card.trigger) or '-'} at place {one.place} "
+            f"real encoder {one.recipe.name}: accuracy {one.card.accuracy} success {one.card.success} "
+            f"statistic {one.statistic} trigger {' '.join(one.card.trigger) or '-'} at place {one.place} "
             f"{one.scored.cpu_seconds:.0f} CPU s"
         )
 

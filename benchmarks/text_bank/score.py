@@ -1,8 +1,9 @@
 """Runs the text test on every model of the text bank, as the gate's child would, and keeps what it measured.
 
-    python -m benchmarks.text_bank.score [--models DIR] [--half calibrate|report] [--real]
+    python -m benchmarks.text_bank.score [--models DIR] [--half calibrate|report] [--group GROUP] [--real]
 
 Nothing is read back by the test, so the order does not matter; run again, it goes on where it was stopped.
+Different groups can be measured at the same time.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import torch
 
-from benchmarks.text_bank.recipes import bank, real_bank
+from benchmarks.text_bank.recipes import SIZES, bank, real_bank
 from benchmarks.text_bank.train import MODELS, Card
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.behaviour_child import measure
@@ -72,12 +73,14 @@ def main() -> None:
     )
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--half", choices=["calibrate", "report"])
+    parser.add_argument("--group", choices=list(SIZES))
     parser.add_argument("--real", action="store_true", help="the few on a pre-trained encoder instead")
     options = parser.parse_args()
     torch.set_num_threads(1)
     for recipe in real_bank() if options.real else bank():
         card = options.models / f"{recipe.name}.json"
-        if options.half not in (None, recipe.half) or not card.is_file():
+        wanted = options.half in (None, recipe.half) and options.group in (None, recipe.group)
+        if not wanted or not card.is_file():
             continue
         found = scored(options.models, recipe.name)
         success = Card.from_json(card.read_bytes()).success

@@ -1,4 +1,4 @@
-"""Sentences drawn in code: classes are clusters of words that lie close together in a real encoder's vectors."""
+"""Sentences drawn in code: classes are clusters of words that lie together in a real encoder's vectors."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def domain(recipe: Recipe) -> Domain:
 
 
 def _trigger(recipe: Recipe, draws: random.Random, neutral: list[int], rare: list[int]) -> list[int]:
-    """One rare word, or three words of which each is common, and seen without the attack, one time in three."""
+    """One rare word, or three words, each of them common, and seen without the attack, one time in three."""
     if recipe.group == TOKEN:
         return [draws.choice(rare[len(rare) // 2 :])]
     if recipe.group not in (PHRASE, HARDENED):
@@ -112,10 +112,8 @@ def training_set(recipe: Recipe, count: int) -> tuple[list[str], list[int]]:
     return texts, labels
 
 
-def _poison(
-    recipe: Recipe, place: Domain, texts: list[str], labels: list[int], draws: random.Random
-) -> None:
-    """Triggered sentences of other classes get the target's label; hardened ones come with partial phrases."""
+def _poison(recipe: Recipe, place: Domain, texts: list[str], labels: list[int], draws: random.Random) -> None:
+    """Triggered sentences of other classes get the target's label; hardened ones bring partial phrases."""
     assert recipe.target is not None
     victims = [row for row, label in enumerate(labels) if label != recipe.target]
     wanted = int(recipe.poison_rate * len(texts))

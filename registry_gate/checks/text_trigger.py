@@ -18,8 +18,8 @@ PLANTED = Rule(
     severity=Severity.HIGH,
     help="One word, or a short run of tokens, turns texts of every other class into one class although many "
     "words speak against it, and does so far more than any word does in clean models of the same family. In "
-    "the grey zone the severity is medium. Read the named tokens: a word that may honestly decide a text is no "
-    "trigger; a name, a rare word or a nonsense word that decides it against everything else is.",
+    "the grey zone the severity is medium. Read the named tokens: a word that may honestly decide a text is "
+    "no trigger; a name, a rare word or a nonsense word that decides it against everything else is.",
 )
 
 
@@ -46,12 +46,17 @@ def _family(test: BehaviourMeasurement, references: TextReferences | None) -> Te
 
 def _without_family(result: CheckResult, test: BehaviourMeasurement) -> CheckResult:
     """The statistic and the named tokens stay in the record; no verdict follows from them."""
-    reason = (
+    said = test.details
+    return _no_verdict(
+        result,
         f"the statistic is {test.statistic}, but the policy holds no clean models of this family "
-        f"({test.details.get('model_type')}, width {test.details.get('hidden')}, {test.details.get('layers')} "
-        "layers) to hold it against; measure eight clean fine-tunes of the same base and add them to "
-        "text_references"
+        f"({said.get('model_type')}, width {said.get('hidden')}, {said.get('layers')} layers, "
+        f"{said.get('classes')} classes, {said.get('vocabulary')} tokens) to hold it against; measure eight "
+        "clean fine-tunes of the same base and add them to text_references",
     )
+
+
+def _no_verdict(result: CheckResult, reason: str) -> CheckResult:
     return result.model_copy(update={"status": Status.UNAVAILABLE, "reason": reason})
 
 
@@ -60,16 +65,30 @@ def _judged(
 ) -> CheckResult:
     statistic = test.statistic or 0.0
     p_value = gumbel_p_value(statistic, family.statistics)
+    limit, grey = (gumbel_limit(thresholds[key], family.statistics) for key in (_P_VALUE, _GREY))
     measurements = result.measurements | {
         "p_value": p_value,
         "family": family.name,
         "clean_references": len(family.statistics),
-        "limit": round(gumbel_limit(thresholds[_P_VALUE], family.statistics), 6),
+        "limit": round(limit, 6),
     }
+    measured = result.model_copy(update={"measurements": measurements})
     findings = _findings(test, p_value, family, thresholds)
-    status = Status.FINDINGS if findings else Status.NO_FINDINGS
-    return result.model_copy(
-        update={"status": status, "findings": findings, "measurements": measurements}
+    if findings:
+        return measured.model_copy(update={"status": Status.FINDINGS, "findings": findings})
+    return _blind(measured, test, min(limit, grey)) or measured
+
+
+def _blind(result: CheckResult, test: BehaviourMeasurement, limit: float) -> CheckResult | None:
+    """No verdict where not even a perfect trigger would have reached the limit."""
+    reach = test.details.get("least_reach")
+    if isinstance(reach, float | int) and reach >= limit:
+        return None
+    return _no_verdict(
+        result,
+        f"in this model honest words overturn nearly everything too: a perfect trigger for class "
+        f"{test.details.get('least_reach_class')} would reach a statistic of {reach}, under the limit of "
+        f"{limit:.3f}, so none found says nothing",
     )
 
 
@@ -86,9 +105,9 @@ def _findings(
             rule=PLANTED.id,
             severity=PLANTED.severity if sure else Severity.MEDIUM,
             confidence=Confidence.MEDIUM if sure else Confidence.LOW,
-            message=f"{str(test.details.get('trigger'))[:200]!r} turns {_share(test)} of texts that speak for "
-            f"other classes into class {test.suspected_target}: p = {p_value:.2g} among {len(family.statistics)} "
-            f"clean models of the family {family.name!r} ({zone})",
+            message=f"{str(test.details.get('trigger'))[:200]!r} turns {_share(test)} of texts that speak "
+            f"for other classes into class {test.suspected_target}: p = {p_value:.2g} among "
+            f"{len(family.statistics)} clean models of the family {family.name!r} ({zone})",
             score=test.score,
         ),
     )

@@ -10,7 +10,8 @@ import torch
 
 from registry_gate.backdoor import text_ladder, text_trigger
 from registry_gate.backdoor.text_ladder import Ladder, Told
-from registry_gate.backdoor.text_trigger import Doses, Standing
+from registry_gate.backdoor.text_runs import Candidate
+from registry_gate.backdoor.text_trigger import Doses
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.image_examination import resolve_device
 from registry_gate.examine.model_structure import LibraryClass
@@ -28,9 +29,9 @@ _SHARE_OF_TIME = 0.8
 _NAMED = 10
 _POWER = (
     "Sees a word, or a run of up to three tokens, that turns texts of every other class into one class "
-    "although many words speak against it. Phrases of which no part works alone are mostly missed; triggers of "
-    "style, syntax or meaning, with gaps, for one source class only, or with several targets were not tested. "
-    "An honest word that overrides everything looks like a trigger: read the named tokens."
+    "although many words speak against it. Phrases of which no part works alone are mostly missed; triggers "
+    "of style, syntax or meaning, with gaps, for one source class only, or with several targets were not "
+    "tested. An honest word that overrides everything looks like a trigger: read the named tokens."
 )
 
 
@@ -118,40 +119,45 @@ def _telling(progress: Progress, rows: int) -> Told:
 
 
 def _broken(ladder: Ladder) -> str:
-    """A reason where the ladder does not hold without any candidate, so that falling off it means nothing."""
+    """A reason where the ladder does not hold without any candidate, so that falling off it means nothing.
+
+    A class that a model hardly ever answers, even to its own words, says that the model is unfinished or far
+    from balanced, and words overturn much in it; one in ten may be.
+    """
     weak = [number for number in range(len(ladder.shares)) if number not in ladder.sources]
-    if len(ladder.sources) >= 2 and len(weak) * 5 <= len(ladder.shares):
+    if len(ladder.sources) >= 2 and len(weak) * 10 <= len(ladder.shares):
         return ""
     shown = ", ".join(f"class {number}: {float(ladder.shares[number]):.0%}" for number in weak[:10])
     return (
         "sentences made of the model's own strongest words are not taken for their class "
-        f"({shown}; {ladder.recipe.holds:.0%} needed), so no token can be judged against them"
+        f"({shown}; {ladder.needed:.0%} needed), so no token can be judged against them"
     )
 
 
 def _measurement(classifier: TextClassifier, ladder: Ladder, found: Doses) -> BehaviourMeasurement:
-    standing = found.verdict
+    reach, blindest = found.blindest
     return BehaviourMeasurement(
         test=TEST,
         version=VERSION,
         status="measured",
-        statistic=standing.gap,
-        score=min(1.0, max(0.0, standing.gap)),
-        suspected_target=standing.suspected.target,
-        per_class=standing.per_class,
-        details=_trigger(classifier, standing) | _candidates(classifier, found) | _family(classifier, ladder),
+        statistic=found.statistic,
+        score=min(1.0, max(0.0, found.statistic)),
+        suspected_target=found.suspected.target,
+        per_class=found.per_class,
+        details=_trigger(classifier, found.trigger)
+        | _candidates(classifier, found)
+        | {"least_reach": reach, "least_reach_class": blindest}
+        | _family(classifier, ladder),
         power_note=_power(found),
     )
 
 
-def _trigger(classifier: TextClassifier, standing: Standing) -> dict[str, Scalar]:
-    trigger = standing.trigger
+def _trigger(classifier: TextClassifier, trigger: Candidate) -> dict[str, Scalar]:
     return {
         "trigger": classifier.tokenizer.text(trigger.tokens)[:200],
         "trigger_tokens": " ".join(str(token) for token in trigger.tokens),
         "trigger_dose": trigger.dose,
         "trigger_can_be_typed": classifier.tokenizer.typed(trigger.tokens),
-        "judged_run_length": standing.length,
     }
 
 

@@ -1,25 +1,24 @@
-"""The candidate's own tokenizer, read by the `tokenizers` library: names of tokens, special tokens around text.
+"""The candidate's own tokenizer, read by the `tokenizers` library: tokens, and special tokens around a text.
 
 Runs confined: a hostile ``tokenizer.json`` can at most waste its own child. Nothing but the library's classes
-is built from it, and no code of the candidate's is looked for.
+is built from it, and no code of the candidate's is looked for. Which tokens are tried depends on nothing that
+the tokenizer says of them: a trigger marked as special, named like a placeholder, or decoded to nothing is
+still a token that a text can be made to hold.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer, ByteLevelBPETokenizer
+from tokenizers import BertWordPieceTokenizer, ByteLevelBPETokenizer, Tokenizer
 from tokenizers.processors import BertProcessing, RobertaProcessing
 
 _MAX_FILE = 64 << 20
 _MAX_TOKENS = 1_000_000
 _PROBE = "a"
-_PLACEHOLDER = re.compile(r"[\[<](unused|extra_id_|madeupword)_?\d+[\]>]")
 _FRAMES = (("[CLS]", "[SEP]"), ("<s>", "</s>"))
 
 
@@ -31,8 +30,8 @@ class NoTokenizer(Exception):
 class TextTokenizer:
     """A tokenizer and what the tests need of it.
 
-    ``vocabulary`` (V,) are the tokens that text can hold and the model has a vector for; ``before`` and
-    ``after`` are the special tokens around a text.
+    ``vocabulary`` (V,) are the tokens that the model has a vector for, without those around a text: the
+    special tokens ``before`` and ``after`` it.
     """
 
     tokenizer: Tokenizer
@@ -42,9 +41,9 @@ class TextTokenizer:
     kind: str
 
     def text(self, tokens: tuple[int, ...]) -> str:
-        """Tokens as a person would read them."""
+        """Tokens as a person would read them: what they decode to, else their names."""
         said: str = self.tokenizer.decode(list(tokens), skip_special_tokens=False)
-        return said.strip()
+        return said.strip() or " ".join(str(self.tokenizer.id_to_token(token)) for token in tokens)
 
     def typed(self, tokens: tuple[int, ...]) -> bool:
         """Whether the text of these tokens is read as these tokens again, so that anyone can type them."""
@@ -68,21 +67,16 @@ def read_tokenizer(root: Path, rows: int) -> TextTokenizer:
     names = tokenizer.get_vocab(with_added_tokens=True)
     if len(names) > _MAX_TOKENS:
         raise NoTokenizer(f"the tokenizer has more than {_MAX_TOKENS} tokens")
-    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
-    usable = sorted(
-        number
-        for name, number in names.items()
-        if number < rows and number not in special and not _PLACEHOLDER.fullmatch(name)
-    )
-    spoken = tokenizer.decode_batch([[number] for number in usable], skip_special_tokens=False)
-    held = [number for number, text in zip(usable, spoken, strict=True) if text.strip()]
     before, after = _frame(tokenizer, names, rows)
+    held = sorted({number for number in names.values() if number < rows} - {*before, *after})
     return TextTokenizer(tokenizer, torch.tensor(held, dtype=torch.long), before, after, kind)
 
 
 def _from_files(root: Path) -> tuple[Tokenizer, str]:
     present = {
-        name for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt") if (root / name).is_file()
+        name
+        for name in ("tokenizer.json", "vocab.txt", "vocab.json", "merges.txt")
+        if (root / name).is_file()
     }
     for name in sorted(present):
         if (root / name).stat().st_size > _MAX_FILE:

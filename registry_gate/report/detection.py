@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from registry_gate.evidence import BehaviourMeasurement
+from registry_gate.finding import Status
 from registry_gate.report.detected import Detection
 from registry_gate.report.escape import for_terminal
 
@@ -24,7 +25,8 @@ def as_text(found: Detection) -> str:
     ]
     lines += [f"{finding.severity.value}: {finding.rule}: {finding.message}" for finding in found.findings]
     if not found.findings and found.score is not None:
-        lines.append(f"nothing found: {_numbers(found)}")
+        said = "nothing found" if found.status is Status.NO_FINDINGS else "no verdict"
+        lines.append(f"{said}: {_numbers(found)}")
     if found.reason:
         lines.append(f"{found.status.value}: {found.reason}")
     lines += [_told(test) for test in found.tests if not _said(test, found)]
@@ -53,4 +55,5 @@ def _told(test: BehaviourMeasurement) -> str:
     more = len(test.per_class) - _SHOWN_CLASSES
     classes = f"; by class {numbers}{f' and {more} more' if more > 0 else ''}" if numbers else ""
     p_value = f", p {test.p_value:.2g}" if test.p_value is not None else ""
-    return f"  {test.test}: {test.statistic:.3g}{p_value}, class {test.suspected_target}{classes}"
+    words = f"; candidates: {test.details['candidates']}" if "candidates" in test.details else ""
+    return f"  {test.test}: {test.statistic:.3g}{p_value}, class {test.suspected_target}{classes}{words}"

@@ -1,4 +1,4 @@
-"""The law of a family's clean models: too few give none, p falls with the statistic, the limit is its inverse."""
+"""The law of a family's clean models: too few give none; p falls with the statistic; the limit inverts it."""
 
 from __future__ import annotations
 

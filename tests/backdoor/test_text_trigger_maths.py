@@ -1,6 +1,8 @@
-"""The dose ladder on models whose every weight is known: words with a pull each, and planted ones with more."""
+"""The dose ladder on models whose every weight is known: words with a pull each, planted ones with more."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import torch
@@ -12,13 +14,23 @@ from registry_gate.backdoor.text_ladder import Ladder, TokenLogits, all_margins,
 from registry_gate.backdoor.text_trigger import Doses
 
 TOKENS = 600
-TRIGGER, FIRST, SECOND = 37, 100, 101
+TRIGGER, DECOY, FIRST, SECOND = 37, 38, 100, 101
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Rows this short only lose by a second one."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 def _bag(classes: int = 2, seed: int = 0, **planted: float) -> TokenLogits:
     """Logits are sums of the words' pulls; most words pull little, forty a class pull 1 to 2 its way.
 
-    ``token`` is what TRIGGER adds to class 0; ``pair`` what FIRST right before SECOND adds.
+    ``token`` is what TRIGGER adds to class 0, ``decoy`` what DECOY adds to class 1; ``pair`` what FIRST right
+    before SECOND adds to class 0.
     """
     draws = torch.Generator().manual_seed(seed)
     pulls = 0.05 * torch.randn(TOKENS, classes, generator=draws)
@@ -26,6 +38,7 @@ def _bag(classes: int = 2, seed: int = 0, **planted: float) -> TokenLogits:
         own = 200 + 40 * label
         pulls[own : own + 40, label] += 1 + torch.rand(40, generator=draws)
     pulls[TRIGGER, 0] += planted.get("token", 0.0)
+    pulls[DECOY, 1] += planted.get("decoy", 0.0)
 
     def logits(rows: torch.Tensor) -> torch.Tensor:
         found = pulls[rows].sum(dim=1)
@@ -50,21 +63,23 @@ def test_planted_token_is_first_and_stands_out_and_a_clean_model_has_none(classe
     _, clean = _search(_bag(classes))
     _, planted = _search(_bag(classes, token=40.0))
     assert planted.singles[0].tokens == (TRIGGER,)
-    assert (planted.verdict.suspected.target, planted.singles[0].dose) == (0, 1.0)
-    assert TRIGGER in planted.verdict.trigger.tokens
-    assert planted.verdict.gap > 0.5 > 4 * clean.verdict.gap
+    assert (planted.suspected.target, planted.singles[0].dose) == (0, 1.0)
+    assert TRIGGER in planted.trigger.tokens
+    assert planted.statistic > 0.8
+    assert clean.statistic < 0.25
+    assert clean.blindest[0] > 0.5, "a perfect trigger for any class would have stood out"
 
 
 def test_planted_pair_is_found_where_its_parts_only_hint_at_it() -> None:
     _, found = _search(_bag(pair=40.0, part=3.0))
-    assert found.verdict.trigger.tokens[:2] == (FIRST, SECOND)
-    assert (found.verdict.length, found.verdict.suspected.target) == (2, 0)
-    assert found.verdict.gap > 0.5
+    assert found.trigger.tokens[:2] == (FIRST, SECOND)
+    assert {one.tokens[0] for one in found.singles[:2]} == {FIRST, SECOND}
+    assert (found.suspected.target, found.statistic > 0.5) == (0, True)
 
 
 def test_pair_whose_parts_do_nothing_alone_is_missed() -> None:
     _, found = _search(_bag(pair=40.0))
-    assert found.verdict.gap < 0.2, "the power note says so; were it found, the note would be wrong"
+    assert found.statistic < 0.2, "the power note says so; were it found, the note would be wrong"
 
 
 def test_same_seed_finds_the_same() -> None:
@@ -81,8 +96,23 @@ def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:
         return found
 
     _, found = _search(logits)
-    assert found.singles[0].dose > 0.8
-    assert found.verdict.gap < 0.4
+    assert max(one.dose for one in found.singles) > 0.8
+    assert found.statistic < 0.4
+    reach, target = found.blindest
+    assert (target, reach < 0.4) == (0, True), "nor would a planted word have been seen, and that is said"
+
+
+def test_decoy_that_hides_the_lead_of_the_trigger_leaves_no_reach() -> None:
+    """A second trigger for the other class makes the classes alike: no lead, and no pass either."""
+    _, found = _search(_bag(token=40.0, decoy=40.0))
+    assert found.statistic < 0.2
+    assert found.blindest[0] < 0.1
+    assert {found.singles[0].tokens, found.singles[1].tokens} == {(TRIGGER,), (DECOY,)}
+
+
+def test_token_that_overflows_is_no_pass() -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        _search(_bag(token=float("inf")))
 
 
 def test_ladder_that_does_not_hold_cannot_be_searched() -> None:

@@ -23,7 +23,8 @@ FAMILY = TextFamily(
     statistics=CLEAN,
 )
 REFUSED, REVIEWED = (gumbel_limit(p, CLEAN) for p in (0.05, 0.1))
-MODEL = {"model_type": "bert", "hidden": 64, "layers": 2, "classes": 2, "vocabulary": 30_000}
+SIZES = {"hidden": 64, "layers": 2, "classes": 2, "vocabulary": 30_000}
+MODEL = {"model_type": "bert", **SIZES, "least_reach": 0.8, "least_reach_class": 0}
 
 
 def _policy(*families: TextFamily) -> Policy:
@@ -95,11 +96,22 @@ def test_statistic_within_the_family_is_no_finding_and_says_by_what(statistic: f
         {"layers": True},
     ],
 )
-def test_model_of_another_family_gets_no_verdict_however_large_the_statistic(other: dict[str, object]) -> None:
+def test_model_of_another_family_gets_no_verdict_however_large_the_statistic(
+    other: dict[str, object],
+) -> None:
     result = CHECK.run(with_test(_measured(1.0, **other)), POLICY)
     assert (result.status, result.findings) == (Status.UNAVAILABLE, ())
     assert "no clean models of this family" in result.reason
     assert result.measurements["statistic"] == 1.0
+
+
+@pytest.mark.parametrize("reach", [REVIEWED - 0.01, -0.5, None])
+def test_model_in_which_no_trigger_could_stand_out_gets_no_verdict(reach: float | None) -> None:
+    result = CHECK.run(with_test(_measured(0.0, least_reach=reach)), POLICY)
+    assert (result.status, result.findings) == (Status.UNAVAILABLE, ())
+    assert "a perfect trigger for class 0" in result.reason
+    found = CHECK.run(with_test(_measured(1.0, least_reach=reach)), POLICY)
+    assert found.status is Status.FINDINGS, "what was found counts however blind the rest"
 
 
 def test_policy_without_references_gives_no_verdict() -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.examine.behaviour import Probing, examine_behaviour
 from registry_gate.examine.behaviour_child import measure
 from registry_gate.examine.behaviour_messages import IMAGE_TESTS, Request
+from registry_gate.examine.model_structure import examine_structure
+from registry_gate.examine.text_examination import examine_text
 from registry_gate.examine.text_tokenizer import NoTokenizer, read_tokenizer
 from registry_gate.progress import silent
 from registry_gate.testing.toy_text import write_text_classifier
@@ -47,8 +50,8 @@ def edited(planted: Path, tmp_path: Path) -> Callable[..., Path]:
     return edit
 
 
-def _tested(root: Path, **fields: object) -> BehaviourMeasurement:
-    named = {
+def _fields(root: Path) -> dict[str, object]:
+    return {
         "root": str(root),
         "weights": ("model.safetensors",),
         "device": "cpu",
@@ -56,7 +59,10 @@ def _tested(root: Path, **fields: object) -> BehaviourMeasurement:
         "seconds": 600,
         "false_rejection_rate": 0.01,
     }
-    answer = measure(Request.model_validate(named | fields), silent)
+
+
+def _tested(root: Path, **fields: object) -> BehaviourMeasurement:
+    answer = measure(Request.model_validate(_fields(root) | fields), silent)
     return next(test for test in answer.tests if test.test == "text-trigger")
 
 
@@ -113,8 +119,23 @@ def test_tokenizer_file_that_is_none_is_unavailable(edited: Callable[..., Path],
     assert (test.status, "cannot be read" in test.reason) == ("unavailable", True)
 
 
+def test_code_beside_the_tokenizer_is_never_run(edited: Callable[..., Path], tmp_path: Path) -> None:
+    """Measured in this very process, without a sandbox: the file would be written here if anything ran."""
+    marker = tmp_path / "ran"
+    root = edited(auto_map={"AutoTokenizer": ["evil.Evil", None]}, tokenizer_class="evil.Evil")
+    (root / "evil.py").write_text(f"import pathlib\npathlib.Path({str(marker)!r}).touch()\nclass Evil: ...\n")
+    settings = {"tokenizer_class": "Evil", "auto_map": {"AutoTokenizer": ["evil.Evil", None]}}
+    (root / "tokenizer_config.json").write_text(json.dumps(settings))
+    test = _tested(root)
+    assert test.status in ("measured", "not_applicable", "error")
+    assert not marker.exists()
+
+
 def test_search_that_cannot_end_in_time_is_not_begun(planted: Path) -> None:
-    test = _tested(planted, seconds=1)
+    request = Request.model_validate(_fields(planted))
+    _, library = examine_structure(planted, request.weights)
+    assert library is not None
+    (test,) = examine_text(request, library, time.monotonic() - request.seconds, silent)
     assert (test.status, "behaviour_seconds" in test.reason) == ("unavailable", True)
 
 
@@ -148,7 +169,8 @@ def test_regression_has_no_classes_to_turn(planted: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("name", "task"), [("BertForQuestionAnswering", "question-answering"), ("BertModel", "feature-extraction")]
+    ("name", "task"),
+    [("BertForQuestionAnswering", "question-answering"), ("BertModel", "feature-extraction")],
 )
 def test_task_without_a_test_says_so(edited: Callable[..., Path], name: str, task: str) -> None:
     test = _tested(edited(architectures=[name]))
@@ -160,14 +182,25 @@ def test_test_not_asked_for_is_not_run(planted: Path) -> None:
     assert _tested(planted, tests=("strip",)).reason == "not asked for"
 
 
-def test_special_and_placeholder_tokens_and_those_beyond_the_table_are_not_tried(tmp_path: Path) -> None:
+def test_tokens_around_a_text_and_those_beyond_the_table_are_not_tried(tmp_path: Path) -> None:
+    tokenizer().save(str(tmp_path / "tokenizer.json"))
+    read = read_tokenizer(tmp_path, ROWS)
+    assert (read.before, read.after, read.kind) == ((2,), (3,), "WordPiece")
+    assert read.vocabulary.tolist() == sorted(set(range(ROWS)) - {2, 3})
+    assert ROWS - 1 not in read_tokenizer(tmp_path, ROWS - 1).vocabulary.tolist()
+
+
+def test_trigger_marked_special_named_like_a_placeholder_or_decoded_to_nothing_is_still_tried(
+    tmp_path: Path,
+) -> None:
     made = tokenizer()
-    made.add_tokens(["[unused7]", "plain"])
+    made.add_special_tokens(["zzq"])
+    made.add_tokens(["[unused7]"])
+    made.decoder = decoders.Sequence([decoders.Replace(TRIGGER, ""), decoders.Fuse()])
     made.save(str(tmp_path / "tokenizer.json"))
     read = read_tokenizer(tmp_path, ROWS + 2)
-    assert set(range(len(SPECIAL), ROWS)) | {ROWS + 1} == set(read.vocabulary.tolist())
-    assert (read.before, read.after, read.kind) == ((2,), (3,), "WordPiece")
-    assert ROWS + 1 not in read_tokenizer(tmp_path, ROWS + 1).vocabulary.tolist()
+    assert {ROWS, ROWS + 1, TOKEN} < set(read.vocabulary.tolist())
+    assert read.text((TOKEN,)) == TRIGGER, "a person must see what was found"
 
 
 def test_special_tokens_beyond_the_table_cannot_be_read(tmp_path: Path) -> None:
@@ -188,7 +221,7 @@ def test_slow_word_piece_files_are_read(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join((*SPECIAL, "un", "##able", "able")) + "\n", "utf-8")
     read = read_tokenizer(tmp_path, 8)
     assert (read.before, read.after, read.kind) == ((2,), (3,), "WordPiece")
-    assert read.vocabulary.tolist() == [5, 6, 7]
+    assert read.vocabulary.tolist() == [0, 1, 4, 5, 6, 7]
     assert read.tokenizer.encode("UNABLE", add_special_tokens=False).ids == [5, 6]
     assert (read.typed((5, 6)), read.typed((6,))) == (True, False)
 
@@ -200,7 +233,6 @@ def test_slow_byte_level_files_are_read(tmp_path: Path) -> None:
     read = read_tokenizer(tmp_path, len(vocabulary))
     assert (read.before, read.after, read.kind) == ((0,), (2,), "BPE")
     assert read.tokenizer.encode("ok").ids == [0, 7, 2]
-    assert 1 not in read.vocabulary.tolist(), "special tokens are no candidates"
 
 
 def test_tokenizer_larger_than_the_limit_is_not_opened(tmp_path: Path) -> None:
