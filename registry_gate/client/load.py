@@ -138,6 +138,7 @@ def load_verified(
 
     with ExitStack() as stack:
         release = stack.enter_context(open_release(ref, trust, registry_uri))
+        parse_copy.check_installed(into)
         if into == "state_dict":
             verified = hold_tensors(release, patterns, progress)
             return parse_copy.state_dict(verified, device or "cpu", dtype)

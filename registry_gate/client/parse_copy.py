@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,18 @@ _NEVER = frozenset(
 )
 _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model")
+
+
+def check_installed(into: str) -> None:
+    """Import what ``into`` needs, before gigabytes are read for nothing.
+
+    Raises:
+        ToolError: ``missing-extra``.
+    """
+    with _loading():
+        import_module("torch")
+        if into == "model":
+            import_module("transformers")
 
 
 def state_dict(held: Iterable[HeldTensors], device: str, dtype: DType | None) -> dict[str, torch.Tensor]:

@@ -163,7 +163,7 @@ def _behaviour() -> Behaviour:
 def _results() -> tuple[CheckResult, ...]:
     done = [
         CheckResult(name=name, version=1, status=Status.NO_FINDINGS)
-        for name in load_policy("default").required_checks
+        for name in (*load_policy("default").required_checks, "backdoor-score")
     ]
     licence = CheckResult(
         name="licence",
