@@ -17,21 +17,21 @@ Home = Annotated[
 ]
 
 
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="Encrypt the new key with the passphrase in this file.")
+]
+AskPassphrase = Annotated[bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")]
 APPROVER_VARIABLE = "REGISTRY_GATE_APPROVER_PASSPHRASE"
 
 
 @app.command("init")
 def init(
     home: Home = None,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the signing key with the passphrase in this file.")
-    ] = None,
+    passphrase_file: PassphraseFile = None,
     passphrase_fd: Annotated[
         int | None, typer.Option(min=0, help="The same, from a file descriptor that is open already.")
     ] = None,
-    ask_passphrase: Annotated[
-        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
-    ] = False,
+    ask_passphrase: AskPassphrase = False,
     index_passphrase_file: Annotated[
         Path | None, typer.Option(help="Encrypt the index's keys with the passphrase in this file.")
     ] = None,
@@ -175,12 +175,8 @@ def rotate(
     log_key: Annotated[
         bool, typer.Option("--log-key", help="The log's key instead of the signing key.")
     ] = False,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the new signing key with the passphrase in this file.")
-    ] = None,
-    ask_passphrase: Annotated[
-        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
-    ] = False,
+    passphrase_file: PassphraseFile = None,
+    ask_passphrase: AskPassphrase = False,
     home: Home = None,
 ) -> None:
     """Make a new signing key; the old one stays believed until `keys retire`, so nothing stops loading.
@@ -226,12 +222,8 @@ def retire(
 @app.command("init-approver")
 def init_approver(
     name: Annotated[str, typer.Argument(help="Account name or e-mail address of the person.")],
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the key with the passphrase in this file.")
-    ] = None,
-    ask_passphrase: Annotated[
-        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
-    ] = False,
+    passphrase_file: PassphraseFile = None,
+    ask_passphrase: AskPassphrase = False,
     home: Home = None,
 ) -> None:
     """Make the key of a person who may approve reviews, and name both in the trust file.

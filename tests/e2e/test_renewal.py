@@ -207,6 +207,22 @@ def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRe
     assert floor == verify("acme-ml/tiny").sequence
 
 
+def test_a_killed_renewal_that_is_due_itself_is_not_finished(
+    admitted: Gate, request_: RenewalRequest
+) -> None:
+    """Found a year later, its statements would run out at once."""
+
+    def stop() -> None:
+        raise Stopped
+
+    versions = registered(admitted)
+    with pytest.raises(Stopped):
+        renew("acme-ml/tiny", request_, step=at("version-created", stop))
+    everything = timedelta(days=admitted.policy.statement_days + 1)
+    assert renew("acme-ml/tiny", replace(request_, within=everything)).code == RENEWED
+    assert registered(admitted) == versions + 2
+
+
 def test_an_alias_moved_meanwhile_is_left_where_it_is(admitted: Gate, request_: RenewalRequest) -> None:
     registry = Registry(admitted.settings.registry_uri)
     before = pointed_at(admitted)
