@@ -50,7 +50,8 @@ def open_ledger(settings: Settings) -> Ledger:
     """Open log and index to write to, after holding the log against what the index has seen of it.
 
     Raises:
-        UsageError: ``no-log-key``, ``key-not-trusted``, ``no-private-key``.
+        UsageError: ``no-log-key``, ``key-not-trusted``, ``no-private-key``, ``passphrase-needed`` and what
+            else keeps a key of the index from being opened.
         VerificationError: ``log-cut``, ``log-damaged``, ``no-index``, ``index-untrusted``,
             ``index-rolled-back``.
     """
@@ -61,6 +62,7 @@ def open_ledger(settings: Settings) -> Ledger:
         raise not_trusted(settings, "log", signer.key.key_id)
     log = AdmissionLog(settings.log, trust, signer)
     index = IndexRepository(settings, trust)
+    index.check_keys()
     # changes nothing, and renews what grows old
     if (seen := index.change(lambda content: content).log) is not None:
         log.check(seen, "the index")

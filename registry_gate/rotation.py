@@ -120,11 +120,15 @@ def _in_use(settings: Settings) -> tuple[TrustedKey, ...]:
     return (load_log_signer(settings).key, *signing)
 
 
-def trust_approver(settings: Settings, name: str) -> Trust:
-    """Make an approver's key and name it in the user's trust file; raises ``bad-approver-name``."""
+def trust_approver(settings: Settings, name: str, passphrase: bytes | None = None) -> Trust:
+    """Make an approver's key and name it in the user's trust file.
+
+    Raises:
+        UsageError: ``bad-approver-name``, ``weak-passphrase``.
+    """
     from registry_gate.signing.approval import make_approver
 
-    approver = make_approver(settings.approver_keys, name)
+    approver = make_approver(settings.approver_keys, name, passphrase)
     trust = load_trust(settings.trust)
     if approver not in trust.approvers:
         trust = _checked(trust, approvers=(*trust.approvers, approver))

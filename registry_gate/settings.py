@@ -26,6 +26,14 @@ _RESERVED_ALIAS = re.compile(r"latest|v[0-9]+", re.IGNORECASE)
 SignWith = Literal["key", "sigstore", "certificate"]
 
 
+class PassphraseSource(Record):
+    """Where a passphrase is found: a file, an open descriptor, or else the environment; never in here."""
+
+    variable: str
+    file: Path | None = None
+    descriptor: int | None = None
+
+
 class SigningSettings(Record):
     """How Releases are signed and where that finds what it needs; secrets themselves are never in here.
 
@@ -42,6 +50,13 @@ class SigningSettings(Record):
     certificate_chain: Path | None = None
     certificate_key: Path | None = None
     timestamp_url: str | None = None
+
+    @property
+    def passphrase_source(self) -> PassphraseSource:
+        """Where the passphrase of the signing key is found."""
+        return PassphraseSource(
+            variable="REGISTRY_GATE_PASSPHRASE", file=self.passphrase_file, descriptor=self.passphrase_fd
+        )
 
     @property
     def online(self) -> bool:
@@ -64,6 +79,7 @@ class Settings(Record):
     ``trust`` is the user's own file; ``administrator_trust``, where it exists, is the ceiling that the user's
     file, the environment and arguments can only narrow. ``index``, a folder or an http(s) address, is where
     the signed index is read from, if not where the trust file says; what lies there proves itself.
+    ``index_passphrase_file`` opens the index's keys where they are encrypted.
     """
 
     home: Path
@@ -72,6 +88,12 @@ class Settings(Record):
     administrator_trust: Path
     signing: SigningSettings = SigningSettings()
     index: str | None = None
+    index_passphrase_file: Path | None = None
+
+    @property
+    def index_passphrase(self) -> PassphraseSource:
+        """Where the passphrase of the index's keys is found."""
+        return PassphraseSource(variable="REGISTRY_GATE_INDEX_PASSPHRASE", file=self.index_passphrase_file)
 
     @property
     def keys(self) -> Path:
@@ -139,6 +161,7 @@ def load(
     sign_with: str | None = None,
     administrator_trust: Path = ADMINISTRATOR_TRUST,
     index: str | None = None,
+    index_passphrase_file: Path | None = None,
 ) -> Settings:
     """Read the settings: arguments first, then ``REGISTRY_GATE_*``, then the defaults under the home folder.
 
@@ -149,6 +172,7 @@ def load(
         administrator_trust: for tests only; the real path is fixed.
         index: folder or http(s) address of the index (``REGISTRY_GATE_INDEX``); None: where the trust
             file says, or ``default_index``.
+        index_passphrase_file: of the index's keys (``REGISTRY_GATE_INDEX_PASSPHRASE_FILE``).
 
     Raises:
         UsageError: ``bad-registry-uri``, ``bad-home``, ``bad-index-address``, ``bad-signing-settings``.
@@ -157,6 +181,7 @@ def load(
     asked = registry_uri or os.environ.get("REGISTRY_GATE_REGISTRY_URI")
     trust = os.environ.get("REGISTRY_GATE_TRUST")
     address = index or os.environ.get("REGISTRY_GATE_INDEX")
+    passphrase = index_passphrase_file or os.environ.get("REGISTRY_GATE_INDEX_PASSPHRASE_FILE")
     return Settings(
         home=root,
         registry_uri=_checked_uri(asked or f"{_SQLITE}{root}/registry/mlflow.db"),
@@ -164,6 +189,7 @@ def load(
         administrator_trust=administrator_trust,
         signing=_signing(sign_with),
         index=_checked_index(address) if address else None,
+        index_passphrase_file=_absolute(passphrase) if passphrase else None,
     )
 
 

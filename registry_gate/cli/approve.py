@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.keys import Home
+from registry_gate.cli.keys import APPROVER_VARIABLE, Home
 from registry_gate.cli.show import emit
 from registry_gate.errors import FetchError, UsageError
+
+if TYPE_CHECKING:
+    from registry_gate.signing.keys import KeySigner
 
 
 def approve(
@@ -24,7 +27,15 @@ def approve(
     key: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Your private key; the one made here if not said.")
     ] = None,
-    days: Annotated[int, typer.Option(min=1, max=366, help="How long the approval counts.")] = 30,
+    passphrase_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="Passphrase of your key, if encrypted (REGISTRY_GATE_APPROVER_PASSPHRASE, or asked for)."
+        ),
+    ] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=366, help="How long it counts, if the policy counts one that long.")
+    ] = 30,
     output: Annotated[
         Path | None, typer.Option(help="Write the approval for the gate to accept, and record nothing here.")
     ] = None,
@@ -42,7 +53,6 @@ def approve(
     from registry_gate import review, settings
     from registry_gate.ledger import open_ledger
     from registry_gate.log.admission_log import AdmissionLog
-    from registry_gate.signing.approval import load_approver
     from registry_gate.signing.trust import effective_trust
 
     loaded = settings.load(home)
@@ -53,7 +63,7 @@ def approve(
             raise UsageError("nothing-to-approve", "name what to approve, and say why with --reason")
         name = approver or review.this_account()
         entry = review.in_review(AdmissionLog(loaded.log, effective_trust(loaded)), what)
-        signer = load_approver(key or loaded.approver_keys / f"{name}.pem")
+        signer = _opened(key or loaded.approver_keys / f"{name}.pem", passphrase_file)
         bundle = review.approve(entry, name, reason, days, signer)
         if output is not None:
             emit(bundle.decode() + "\n", output)
@@ -62,6 +72,17 @@ def approve(
     recorded = review.accept(ledger.log, ledger.trust, bundle)
     ledger.witness()
     emit(f"approved    entry {recorded.sequence}; run the same admit again to finish\n", None)
+
+
+def _opened(path: Path, passphrase_file: Path | None) -> KeySigner:
+    from registry_gate.settings import PassphraseSource
+    from registry_gate.signing.approval import load_approver
+    from registry_gate.signing.passphrase import passphrase_from
+    from registry_gate.signing.private_keys import is_encrypted
+
+    source = PassphraseSource(variable=APPROVER_VARIABLE, file=passphrase_file)
+    said = passphrase_from(source, ask="passphrase of your key: " if is_encrypted(path) else None)
+    return load_approver(path, said.encode() if said is not None else None)
 
 
 def _read(path: Path) -> bytes:

@@ -26,18 +26,32 @@ RootKey = Annotated[
     typer.Option(metavar="FILE", help="Where the root's key lies; with the other keys if not said."),
 ]
 
+Passphrase = Annotated[
+    Path | None,
+    typer.Option(
+        help="Passphrase of the index's keys (REGISTRY_GATE_INDEX_PASSPHRASE_FILE, "
+        "REGISTRY_GATE_INDEX_PASSPHRASE, or asked for at a terminal)."
+    ),
+]
+
 
 @app.command("init-root")
-def init_root(hours: Hours = None, root_key: RootKey = None, home: Home = None) -> None:
+def init_root(
+    hours: Hours = None,
+    root_key: RootKey = None,
+    passphrase_file: Passphrase = None,
+    home: Home = None,
+) -> None:
     """Make the index's keys and its first root, and name the root in the trust file.
 
     Done by itself on first use. Keep the root's key off line (`--root-key`, or move `root.pem` away): it is
-    needed only to change the other keys, once in a few years.
+    needed only to change the other keys, once in a few years. With a passphrase all three keys are encrypted;
+    every command that signs the index then needs it.
     """
     from registry_gate import settings
     from registry_gate.index import setup
 
-    loaded = settings.load(home)
+    loaded = settings.load(home, index_passphrase_file=passphrase_file)
     trust = setup.init_root(loaded, hours=hours or setup.DEFAULT_HOURS, root_key=root_key)
     where = root_key or loaded.index_keys / "root.pem"
     pinned = trust.index.root if trust.index else ""
@@ -50,6 +64,7 @@ def rotate_root(
         list[str] | None, typer.Option(help="root, index or timestamp: gets a new key; may be repeated.")
     ] = None,
     root_key: RootKey = None,
+    passphrase_file: Passphrase = None,
     home: Home = None,
 ) -> None:
     """Sign the next root with the root's key: renewed, or with new keys for some roles.
@@ -61,13 +76,13 @@ def rotate_root(
     from registry_gate.index import setup
     from registry_gate.signing.trust import effective_trust
 
-    loaded = settings.load(home)
+    loaded = settings.load(home, index_passphrase_file=passphrase_file)
     version = setup.rotate_root(loaded, effective_trust(loaded), tuple(replace or ()), root_key=root_key)
     emit(f"root        version {version}\n", None)
 
 
 @app.command("refresh")
-def refresh(hours: Hours = None, home: Home = None) -> None:
+def refresh(hours: Hours = None, passphrase_file: Passphrase = None, home: Home = None) -> None:
     """Sign a new timestamp and publish the index: for cron, well within the hours it is believed.
 
     Needs the timestamp's key only, unless --hours changes how long one is believed.
@@ -76,7 +91,7 @@ def refresh(hours: Hours = None, home: Home = None) -> None:
     from registry_gate.index.repository import IndexRepository
     from registry_gate.signing.trust import effective_trust
 
-    loaded = settings.load(home)
+    loaded = settings.load(home, index_passphrase_file=passphrase_file)
     repository = IndexRepository(loaded, effective_trust(loaded))
     repository.refresh(hours)
     ends = repository.state().timestamp.signed.expires

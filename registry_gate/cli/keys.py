@@ -17,18 +17,24 @@ Home = Annotated[
 ]
 
 
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="Encrypt the new key with the passphrase in this file.")
+]
+AskPassphrase = Annotated[bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")]
+APPROVER_VARIABLE = "REGISTRY_GATE_APPROVER_PASSPHRASE"
+
+
 @app.command("init")
 def init(
     home: Home = None,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the signing key with the passphrase in this file.")
-    ] = None,
+    passphrase_file: PassphraseFile = None,
     passphrase_fd: Annotated[
         int | None, typer.Option(min=0, help="The same, from a file descriptor that is open already.")
     ] = None,
-    ask_passphrase: Annotated[
-        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
-    ] = False,
+    ask_passphrase: AskPassphrase = False,
+    index_passphrase_file: Annotated[
+        Path | None, typer.Option(help="Encrypt the index's keys with the passphrase in this file.")
+    ] = None,
     keyless: Annotated[
         bool, typer.Option("--keyless", help="Make no signing key: this gate signs by identity.")
     ] = False,
@@ -38,7 +44,8 @@ def init(
     The trust file accepts the shipped policies. Nothing is overwritten. Without an administrator's trust
     file you are your own administrator. A passphrase is never taken from the command line; `admit` reads it
     from REGISTRY_GATE_PASSPHRASE_FILE, from the descriptor REGISTRY_GATE_PASSPHRASE_FD, from
-    REGISTRY_GATE_PASSPHRASE, or asks for it at a terminal.
+    REGISTRY_GATE_PASSPHRASE, or asks for it at a terminal. The index's keys have a passphrase of their own,
+    read from REGISTRY_GATE_INDEX_PASSPHRASE_FILE, REGISTRY_GATE_INDEX_PASSPHRASE or at a terminal.
     """
     from registry_gate import settings
     from registry_gate.index.setup import ensure_index
@@ -48,7 +55,7 @@ def init(
     from registry_gate.signing.keys import init_keyless, init_keys
 
     digests = tuple(load_policy(name).digest() for name in SHIPPED)
-    loaded = settings.load(home)
+    loaded = settings.load(home, index_passphrase_file=index_passphrase_file)
     if keyless:
         trust = init_keyless(loaded, digests)
         ensure_index(loaded)
@@ -168,12 +175,8 @@ def rotate(
     log_key: Annotated[
         bool, typer.Option("--log-key", help="The log's key instead of the signing key.")
     ] = False,
-    passphrase_file: Annotated[
-        Path | None, typer.Option(help="Encrypt the new signing key with the passphrase in this file.")
-    ] = None,
-    ask_passphrase: Annotated[
-        bool, typer.Option("--ask-passphrase", help="The same, asked for at the terminal.")
-    ] = False,
+    passphrase_file: PassphraseFile = None,
+    ask_passphrase: AskPassphrase = False,
     home: Home = None,
 ) -> None:
     """Make a new signing key; the old one stays believed until `keys retire`, so nothing stops loading.
@@ -219,6 +222,8 @@ def retire(
 @app.command("init-approver")
 def init_approver(
     name: Annotated[str, typer.Argument(help="Account name or e-mail address of the person.")],
+    passphrase_file: PassphraseFile = None,
+    ask_passphrase: AskPassphrase = False,
     home: Home = None,
 ) -> None:
     """Make the key of a person who may approve reviews, and name both in the trust file.
@@ -227,7 +232,11 @@ def init_approver(
     """
     from registry_gate import settings
     from registry_gate.rotation import trust_approver
+    from registry_gate.signing.passphrase import new_passphrase
 
     loaded = settings.load(home)
-    trust_approver(loaded, name)
-    emit(f"approver    {name}\nprivate key {loaded.approver_keys / f'{name}.pem'} (mode 0600)\n", None)
+    source = settings.PassphraseSource(variable=APPROVER_VARIABLE, file=passphrase_file)
+    chosen = new_passphrase(source, ask=ask_passphrase, purpose="approver's key")
+    trust_approver(loaded, name, chosen.encode() if chosen is not None else None)
+    kept = f"mode 0600{', encrypted' if chosen is not None else ''}"
+    emit(f"approver    {name}\nprivate key {loaded.approver_keys / f'{name}.pem'} ({kept})\n", None)

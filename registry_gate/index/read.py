@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from registry_gate.signing.trust import IndexTrust, Trust
 
 _MAX_ROOT_BYTES = 512_000
+_ABSENT = (404, 410)  # whatever else a server answers, it did not say what it has
 
 
 def read_index(settings: Settings, trust: Trust) -> IndexContent:
@@ -86,6 +87,8 @@ def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexConte
     except exceptions.DownloadLengthMismatchError as error:
         raise refusal("index-untrusted", f"at {where}: {shown(str(error))}") from error
     except exceptions.DownloadHTTPError as error:
+        if error.status_code not in _ABSENT:
+            raise _unreachable(place, error) from error
         raise refusal("no-index", f"{where} is not whole: {shown(str(error))}") from error
     except (exceptions.DownloadError, OSError) as error:
         raise _unreachable(place, error) from error

@@ -14,13 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from securesystemslib.signer import Signer
 
 from registry_gate.errors import ToolError
 from registry_gate.index.content import IndexContent
-from registry_gate.index.keys import INDEX, TIMESTAMP, key_named, key_path
+from registry_gate.index.keys import INDEX, TIMESTAMP, key_named, key_path, passphrase_for
 from registry_gate.index.metadata import (
     INDEX_LIFE,
     Edit,
@@ -115,8 +116,27 @@ class IndexRepository:
         ends = min(state.targets.signed.expires, state.snapshot.signed.expires)
         return ends - now < INDEX_LIFE / 2 and key_path(self.settings.index_keys, INDEX).exists()
 
+    def check_keys(self) -> None:
+        """Open the keys that a change needs, so that nobody waits hours for one that does not open.
+
+        Raises:
+            UsageError: ``no-private-key``, ``passphrase-needed``, ``wrong-passphrase``, ``no-passphrase``,
+                ``index-key-replaced``.
+        """
+        with self._alone():
+            state = self._state()
+            for role in (INDEX, TIMESTAMP):
+                self._signer(role, state)
+
     def _signer(self, role: str, state: State) -> Signer:
-        return key_named(key_path(self.settings.index_keys, role), key_ids(state.root.signed)[role])
+        named = key_ids(state.root.signed)[role]
+        return key_named(key_path(self.settings.index_keys, role), named, self._passphrase)
+
+    @cached_property
+    def _passphrase(self) -> bytes | None:
+        """Read once: nobody types it for every signature."""
+        paths = (key_path(self.settings.index_keys, role) for role in (INDEX, TIMESTAMP))
+        return passphrase_for(self.settings, paths)
 
     def _state(self) -> State:
         state = read_state(self.settings.own_index, self.pinned)

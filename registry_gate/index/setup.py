@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -10,7 +11,16 @@ from securesystemslib.signer import Key, Signer
 
 from registry_gate.errors import UsageError
 from registry_gate.index.content import IndexContent
-from registry_gate.index.keys import INDEX, ROOT, TIMESTAMP, key_named, key_path, make_key, next_key
+from registry_gate.index.keys import (
+    INDEX,
+    ROOT,
+    TIMESTAMP,
+    key_named,
+    key_path,
+    make_key,
+    next_key,
+    passphrase_for,
+)
 from registry_gate.index.metadata import files_of, key_ids, make_root, read_state, signed_bytes
 from registry_gate.index.publish import publish
 from registry_gate.index.repository import IndexRepository, alone, write_files
@@ -33,7 +43,8 @@ def init_root(
 ) -> Trust:
     """Make the keys, the first root and an empty index, and name the root in the user's trust file.
 
-    Killed on the way, the next call finishes with the keys that are there.
+    Killed on the way, the next call finishes with the keys that are there. Where ``index_passphrase`` of the
+    settings leads to a passphrase, all three keys are encrypted with it.
 
     Args:
         settings: where keys, index and trust file go.
@@ -42,9 +53,11 @@ def init_root(
         now: aware time; the clock's if None.
 
     Raises:
-        UsageError: ``index-exists`` where the trust file names a root already.
+        UsageError: ``index-exists`` where the trust file names a root already, ``weak-passphrase``.
     """
     time = now or datetime.now(UTC)
+    places = _places(settings, root_key)
+    passphrase = passphrase_for(settings, places.values())
     with alone(settings):
         trust = load_trust(settings.trust)
         if trust.index is not None:
@@ -54,8 +67,7 @@ def init_root(
                 why="a second one would forget what the first revoked",
                 todo="change its keys with `registry-gate index rotate-root`",
             )
-        places = _places(settings, root_key)
-        signers: dict[str, Signer] = {role: make_key(path) for role, path in places.items()}
+        signers: dict[str, Signer] = {role: make_key(path, passphrase) for role, path in places.items()}
         root = signed_bytes(make_root(_public(signers), 1, time), signers[ROOT])
         first = IndexContent(number=1, verifier=trust.verifier, hours=hours)
         write_files(settings.own_index, {"1.root.json": root, **files_of(first, signers, 1, time)})
@@ -93,7 +105,8 @@ def rotate_root(
 ) -> int:
     """Sign the next root, with new keys for some roles; clients follow from the root they know.
 
-    The state is signed again at once, so that nothing depends on a key that was replaced.
+    The state is signed again at once, so that nothing depends on a key that was replaced. The passphrase that
+    opens the old keys, or the one that is set where none is encrypted, encrypts the new ones.
 
     Args:
         settings: where keys and index lie.
@@ -113,13 +126,16 @@ def rotate_root(
     if trust.index is None:
         raise refusal("no-index", "the trust file names no index root")
     time = now or datetime.now(UTC)
+    places = _places(settings, root_key)
+    passphrase = passphrase_for(settings, places.values())
     with alone(settings):
         state = read_state(settings.own_index, trust.index, interrupted=True)
-        places = _places(settings, root_key)
         ids = key_ids(state.root.signed)
-        current = {role: key_named(path, ids[role]) for role, path in places.items() if role not in replace}
-        old_root = key_named(places[ROOT], ids[ROOT])
-        signers: dict[str, Signer] = {**current, **{role: next_key(places[role]) for role in replace}}
+        opened = partial(key_named, passphrase=passphrase)
+        current = {role: opened(path, ids[role]) for role, path in places.items() if role not in replace}
+        old_root = opened(places[ROOT], ids[ROOT])
+        made = {role: next_key(places[role], passphrase) for role in replace}
+        signers: dict[str, Signer] = {**current, **made}
         version = state.root.signed.version + 1
         root_signers = [old_root, signers[ROOT]] if ROOT in replace else [old_root]
         root = signed_bytes(make_root(_public(signers), version, time), *root_signers)
@@ -127,7 +143,7 @@ def rotate_root(
         files = files_of(content, signers, state.timestamp.signed.version + 1, time)
         write_files(settings.own_index, {f"{version}.root.json": root, **files})
         for role, signer in signers.items():
-            key_named(places[role], signer.public_key.keyid)
+            opened(places[role], signer.public_key.keyid)
     IndexRepository(settings, trust).refresh(now=now)
     return version
 

@@ -11,7 +11,7 @@ from registry_gate.decision import Approval
 from registry_gate.errors import UsageError
 from registry_gate.signing.dsse import parse_canonical, seal, unseal
 from registry_gate.signing.key_files import make_key_file, read_key
-from registry_gate.signing.keys import KeySigner
+from registry_gate.signing.keys import KeySigner, checked_passphrase
 from registry_gate.signing.refusal import refusal, shown
 from registry_gate.signing.trust import Approver, Trust
 
@@ -43,17 +43,18 @@ def open_approval(bundle: bytes, trust: Trust) -> Approval:
     return approval
 
 
-def make_approver(folder: Path, name: str) -> Approver:
+def make_approver(folder: Path, name: str, passphrase: bytes | None = None) -> Approver:
     """Make the key of an approver, or read the one that is there; returns what a trust file says of it.
 
     Raises:
-        UsageError: ``bad-approver-name``, and what ``make_key_file`` raises.
+        UsageError: ``bad-approver-name``, ``weak-passphrase``, and what ``make_key_file`` raises.
     """
     if not _NAME.fullmatch(name):
         raise UsageError("bad-approver-name", f"{name[:100]!r} is no account name or e-mail address")
-    return Approver(name=name, key=KeySigner(make_key_file(folder / f"{name}.pem", _PURPOSE)).key)
+    key = make_key_file(folder / f"{name}.pem", _PURPOSE, checked_passphrase(passphrase))
+    return Approver(name=name, key=KeySigner(key).key)
 
 
-def load_approver(path: Path) -> KeySigner:
+def load_approver(path: Path, passphrase: bytes | None = None) -> KeySigner:
     """Read an approver's private key; raises what ``read_key`` raises."""
-    return KeySigner(read_key(path, _PURPOSE))
+    return KeySigner(read_key(path, _PURPOSE, passphrase))

@@ -38,8 +38,9 @@ def read_private_key(path: Path, passphrase: bytes | None) -> EllipticCurvePriva
             raise UsageError(
                 "passphrase-needed",
                 f"{path} is encrypted",
-                todo="give the passphrase in a file (REGISTRY_GATE_PASSPHRASE_FILE), on a descriptor "
-                "(REGISTRY_GATE_PASSPHRASE_FD) or at a terminal",
+                todo="give the passphrase at a terminal or in a file: REGISTRY_GATE_PASSPHRASE_FILE for the "
+                "signing key (or on a descriptor, REGISTRY_GATE_PASSPHRASE_FD), "
+                "REGISTRY_GATE_INDEX_PASSPHRASE_FILE for the index's, --passphrase-file for an approver's",
             )
         key = serialization.load_pem_private_key(pem, passphrase if encrypted else None)
         if not isinstance(key, ec.EllipticCurvePrivateKey):

@@ -14,4 +14,5 @@ PAGE = Path(__file__).parents[2] / "docs/index.md"
 def test_the_page_shows_what_the_commands_print(tmp_path: Path) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     env = {"PATH": path, "REGISTRY_GATE_HOME": str(tmp_path / "home"), "HOME": str(tmp_path)}
-    assert run_page(PAGE, tmp_path, env) >= 15
+    (tmp_path / "passphrase.txt").write_text("correct horse battery staple\n")
+    assert run_page(PAGE, tmp_path, env) >= 18

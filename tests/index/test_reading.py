@@ -235,6 +235,30 @@ def test_a_server_that_is_away_is_no_decision(gate: SampleGate, reader: Reader) 
     assert reader.refused() == "index-unreachable"
 
 
+@pytest.mark.parametrize(
+    ("answer", "code"),
+    [(401, "index-unreachable"), (403, "index-unreachable"), (503, "index-unreachable"), (404, "no-index")],
+)
+def test_a_server_that_says_nothing_of_the_index_is_no_decision(
+    answer: int, code: str, reader: Reader
+) -> None:
+    """A wrong password or a busy server is not an index that was taken away."""
+
+    class Unwilling(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_error(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Unwilling) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        reader.settings = reader.settings.model_copy(update={"index": address})
+        assert reader.refused() == code
+        server.shutdown()
+
+
 def test_a_named_pipe_or_a_link_in_its_place_does_not_hold_the_reader(
     gate: SampleGate, reader: Reader
 ) -> None:
