@@ -38,7 +38,7 @@ def _lines(model: UsedModel) -> list[str]:
     commit = model.commit[:12] if model.commit else "-"
     age = f"{model.age_days} d" if model.age_days is not None else "-"
     first = (
-        f"{model.standing.value:<8} {model.id}  commit {commit}  age {age}  licence {model.licence or '-'}  "
+        f"{model.standing.value:<10} {model.id}  commit {commit}  age {age}  licence {model.licence or '-'}  "
         f"signature {model.signature}  {len(model.places)} places"
     )
     if not model.reason:
