@@ -12,6 +12,7 @@ import yaml
 
 from registry_gate.drill.attack import Answer, answer
 from registry_gate.drill.deployed import deploy_folder, load, load_all
+from registry_gate.drill.falco import Event, Rules
 from registry_gate.drill.network_policy import Destination, allows_egress
 from registry_gate.drill.world import World
 from registry_gate.enforce.admitted import AdmittedList, admitted_list, as_config_map
@@ -95,20 +96,18 @@ def ask_egress(to: Destination) -> Answer:
     return answer(("egress-denied",), f"no rule allows {to.address}:{to.port}")
 
 
-def ask_falco(event: dict[str, Any]) -> Answer:
+def ask_falco(event: Event) -> Answer:
     """The alarms of the shipped rules over one event.
 
     Raises:
         ToolError: ``no-engine``.
     """
     _need("lark")
-    from registry_gate.drill.falco import Rules
-
-    alarms = _falco(Rules).alarms(event)
+    alarms = _falco().alarms(event)
     return answer(tuple(sorted(alarms)), "over the event of the connection just seen", alarm=True)
 
 
-def connection_event(command: str, port: int, container: str = "server") -> dict[str, Any]:
+def connection_event(command: str, port: int, container: str = "server") -> Event:
     """What the kernel would report of a connection just seen, in a pod and to the stranger's address."""
     return {
         "evt.type": "connect",
@@ -129,8 +128,8 @@ def connection_event(command: str, port: int, container: str = "server") -> dict
 
 
 @cache
-def _falco(rules: Any) -> Any:
-    return rules.read(deploy_folder() / "falco/registry-gate.yaml")
+def _falco() -> Rules:
+    return Rules.read(deploy_folder() / "falco/registry-gate.yaml")
 
 
 @cache

@@ -65,11 +65,25 @@ def parser() -> Lark:
     return Lark(_GRAMMAR, parser="earley", lexer="dynamic", ambiguity="resolve")
 
 
+Event = Mapping[str, str | int | bool]
+"""One event by Falco's field names; a field that is not there is not known."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule, its condition parsed."""
+
+    description: str
+    output: str
+    priority: str
+    tree: Tree[Token]
+
+
 @dataclass
 class Rules:
     """The rules of a file by name, with what they refer to."""
 
-    rules: dict[str, dict[str, Any]] = field(default_factory=dict)
+    rules: dict[str, Rule] = field(default_factory=dict)
     macros: dict[str, Tree[Token]] = field(default_factory=dict)
     lists: dict[str, list[str]] = field(default_factory=dict)
 
@@ -89,7 +103,8 @@ class Rules:
     def _add(self, item: dict[str, Any]) -> None:
         if "rule" in item:
             _require(set(item) == _RULE and item["rule"] not in self.rules, f"the rule {item['rule']!r}")
-            self.rules[item["rule"]] = {**item, "tree": parser().parse(item["condition"])}
+            tree = parser().parse(item["condition"])
+            self.rules[item["rule"]] = Rule(item["desc"], item["output"], item["priority"], tree)
         elif "macro" in item:
             sound = set(item) == {"macro", "condition"} and item["macro"] not in self.macros
             _require(sound, f"the macro {item['macro']!r}")
@@ -107,20 +122,20 @@ class Rules:
             ToolError: ``bad-deployment``.
         """
         used: set[str] = set()
-        for tree in [*self.macros.values(), *(rule["tree"] for rule in self.rules.values())]:
+        for tree in [*self.macros.values(), *(rule.tree for rule in self.rules.values())]:
             for node in _nodes(tree):
                 used |= self._names_in(node)
         unused = {*self.macros, *self.lists} - used
         _require(not unused, f"unused: {sorted(unused)}")
-        for rule in self.rules.values():
-            _require(rule["priority"] in PRIORITIES, f"priority {rule['priority']!r}")
-            _require(rule["desc"].endswith((".", ").")), f"the description of {rule['rule']!r}")
-            for name in re.findall(r"%([a-z0-9_.]+[a-z0-9_])", rule["output"]):
+        for title, rule in self.rules.items():
+            _require(rule.priority in PRIORITIES, f"priority {rule.priority!r}")
+            _require(rule.description.endswith((".", ").")), f"the description of {title!r}")
+            for name in re.findall(r"%([a-z0-9_.]+[a-z0-9_])", rule.output):
                 _require(name in FIELDS, f"the field {name!r}")
 
-    def alarms(self, event: Mapping[str, Any]) -> set[str]:
+    def alarms(self, event: Event) -> set[str]:
         """The rules that an event sets off."""
-        return {name for name, rule in self.rules.items() if self._holds(rule["tree"], event)}
+        return {name for name, rule in self.rules.items() if self._holds(rule.tree, event)}
 
     def _names_in(self, node: Tree[Token]) -> set[str]:
         """Macros and lists that one node of a condition names."""
@@ -134,7 +149,7 @@ class Rules:
             return set()
         return {_text(value) for value in node.children[1:]} & set(self.lists)
 
-    def _holds(self, tree: Tree[Token], event: Mapping[str, Any]) -> bool:
+    def _holds(self, tree: Tree[Token], event: Event) -> bool:
         parts: list[Any] = tree.children
         if tree.data in ("any", "all"):
             joined = any if tree.data == "any" else all
@@ -145,7 +160,7 @@ class Rules:
             return self._holds(self.macros[str(parts[0])], event)
         return self._compares(tree.data, parts, event)
 
-    def _compares(self, how: str, parts: list[Any], event: Mapping[str, Any]) -> bool:
+    def _compares(self, how: str, parts: list[Any], event: Event) -> bool:
         value = event.get(str(parts[0]))
         if value is None:  # Falco: a comparison with a field that the event lacks does not hold
             return False

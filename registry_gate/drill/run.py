@@ -59,7 +59,8 @@ def run_drill(
     began, started = datetime.now(UTC).replace(microsecond=0), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="registry-gate-drill-") as folder:
         place = Path(folder).resolve()
-        with open_world(place, without, progress) as world:
+        # the user's proxies, tokens and settings are out of reach for this process too while it plays
+        with open_world(place, without, progress) as world, world.as_client():
             report = _played(world, known, chosen, without, progress)
     return report.model_copy(update={"began_at": began, "seconds": round(time.perf_counter() - started, 1)})
 

@@ -32,7 +32,7 @@ from registry_gate.signing.keys import init_keys
 from registry_gate.signing.trust import Trust, effective_trust, trust_policy
 from registry_gate.testing.hub import LoopbackHub
 
-_FOREIGN = ("HF_", "HUGGING", "MLFLOW_", "REGISTRY_GATE", "TRANSFORMERS_", "PYTHON", "LD_")
+_FOREIGN = ("HF_", "HUGGING", "MLFLOW_", "REGISTRY_GATE", "TRANSFORMERS_", "PYTHON")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
 
 
