@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -33,9 +34,12 @@ def files() -> list[Path]:
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "deploy", "examples"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    return [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
+    found = [Path(line) for line in listed.stdout.splitlines() if (ROOT / line).exists()]
+    assert {path.parts[0] for path in found} == {"deploy", "examples"}, "nothing listed, nothing tested"
+    return found
 
 
+@cache
 def rendered() -> set[Path]:
     """The files that some kustomization under deploy/kubernetes names, and the kustomizations themselves."""
     found: set[Path] = set()
@@ -47,12 +51,24 @@ def rendered() -> set[Path]:
     return found
 
 
+def reached(path: Path, test: Path) -> bool:
+    """Whether a test names a file, or a page or example that the test names does; and has tests at all."""
+    text = test.read_text(encoding="utf-8")
+    assert re.search(r"^def test_", text, re.MULTILINE), f"{test} holds no test"
+    pages = [page for page in (ROOT / "docs").glob("*.md") if page.name in text]
+    modules = set((ROOT / "examples").glob("*.py")) - {ROOT / path} if "examples." in text else set()
+    module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+    imported = rf"\b{re.escape(module)}\b|from {re.escape(path.parts[0])} import [^\n]*\b{path.stem}\b"
+    texts = [text, *(other.read_text(encoding="utf-8") for other in (*pages, *modules))]
+    return any(path.name in text or re.search(imported, text) for text in texts)
+
+
 @pytest.mark.parametrize("path", files(), ids=str)
 def test_a_test_covers(path: Path) -> None:
     tests = [test for pattern, test in COVERED.items() if path.match(pattern)]
     assert tests or path in rendered(), f"no test runs {path}: write one, and name it here"
     for test in tests:
-        assert (ROOT / test).exists()
+        assert path in rendered() or reached(path, ROOT / test), f"{test} does not get to {path}"
 
 
 def test_no_row_is_left_over() -> None:

@@ -13,8 +13,10 @@ from typing import Any
 import kubernetes_validate
 import pytest
 import yaml
+from typer import Context
+from typer.main import get_command
 
-from registry_gate.cli.app import run
+from registry_gate.cli.app import app, run
 from registry_gate.errors import VerificationError
 from registry_gate.index.read import read_index
 from registry_gate.registry import Registry
@@ -100,6 +102,25 @@ def test_every_container_is_restricted_and_bounded(folder: str) -> None:
             }
             assert {"cpu", "memory"} <= set(container["resources"]["limits"])
             assert re.search(r"@sha256:[0-9a-f]{64}$", container["image"])
+
+
+def test_the_gates_jobs_run_commands_that_exist_and_the_doctor_goes_first() -> None:
+    """Each argument list is parsed by the real command line, up to where it would begin to work."""
+    jobs = [pod_spec(item) for item in render(HERE / "gate") if item["kind"] in WORKLOADS]
+    containers = [c for spec in jobs for c in [*spec.get("initContainers", []), *spec["containers"]]]
+    assert len(containers) >= 3
+    command = get_command(app)
+    for container in containers:
+        name, *rest = container["args"]
+        subcommand = command.get_command(Context(command), name)  # type: ignore[attr-defined]
+        assert subcommand is not None, name
+        subcommand.make_context(name, list(rest))
+    (admitting,) = [spec for spec in jobs if spec["containers"][0]["args"][0] == "admit"]
+    (doctor,) = admitting["initContainers"]
+    gate = admitting["containers"][0]
+    assert doctor["args"][0] == "doctor"
+    for same in ("image", "env", "volumeMounts", "securityContext"):
+        assert doctor[same] == gate[same], same
 
 
 def test_models_reach_the_registry_and_dns_and_nothing_else() -> None:

@@ -36,7 +36,7 @@ def test_what_can_run_here_runs_and_prints_what_is_shown(tmp_path: Path) -> None
         "REGISTRY_GATE_HOME": str(gate.settings.home),
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
     }
-    assert run_page(PAGE, folder, environment) == 6
+    assert run_page(PAGE, folder, environment) == 7
 
 
 def test_every_kustomization_that_is_named_renders() -> None:
