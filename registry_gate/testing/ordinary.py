@@ -287,4 +287,5 @@ _FOLDERS: dict[str, dict[str, Callable[[Path], None]]] = {
         "diffusers": _diffusers,
     },
     **ordinary_more.FOLDERS,
+    **ordinary_states.FOLDERS,
 }

@@ -8,10 +8,12 @@ it, without the libraries. Kinds that are flagged stand beside those that are no
 from __future__ import annotations
 
 import argparse
+import json
 import random
 from collections import Counter, OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import SimpleNamespace
 
 Document = object
@@ -134,3 +136,49 @@ def _numpy() -> dict[str, Document]:
         "generator-state": {"rng": np.random.default_rng(0).bit_generator.state},
         "objects": {"labels": np.array(["cat", None], dtype=object)},
     }
+
+
+def _weights(folder: Path, name: str = "model.safetensors") -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    save_file({"w": torch.ones(2)}, folder / name, {"format": "pt"})
+
+
+def _mlflow(folder: Path) -> None:
+    """A model as MLflow keeps one of transformers, without its environment's pins."""
+    flavor = "  python_function:\n    loader_module: mlflow.transformers\n    python_version: 3.11.7\n"
+    (folder / "MLmodel").write_text(f"artifact_path: model\nflavors:\n{flavor}model_size_bytes: 72\n")
+    (folder / "requirements.txt").write_text("mlflow==3.11.0\ntorch>=2.6\ntransformers\n")
+    _weights(folder)
+
+
+def _full_model_of_peft(folder: Path) -> None:
+    """The base model's weights beside settings that peft wrote, with a task's class named in them."""
+    mapping = {"base_model_class": "BertModel", "parent_library": "transformers.models.bert.modeling_bert"}
+    (folder / "peft_settings.json").write_text(json.dumps({"peft_type": "LORA", "auto_mapping": mapping}))
+    _weights(folder)
+
+
+def _lightning_command_line(folder: Path) -> None:
+    text = "model:\n  class_path: lightning.pytorch.demos.BoringModel\n  init_args:\n    lr: 0.1\n"
+    (folder / "config.yaml").write_text(text)
+    _weights(folder)
+
+
+def _keras_settings(folder: Path) -> None:
+    """The configuration of a Keras Hub preset, whose weights were converted."""
+    module = "keras_hub.src.models.bert.bert_backbone"
+    config = {"module": module, "class_name": "BertBackbone", "config": {"vocabulary_size": 40}}
+    (folder / "config.json").write_text(json.dumps(config))
+    _weights(folder)
+
+
+FOLDERS: dict[str, dict[str, Callable[[Path], None]]] = {
+    "tool-repositories": {
+        "mlflow": _mlflow,
+        "peft-settings": _full_model_of_peft,
+        "lightning-command-line": _lightning_command_line,
+        "keras-settings": _keras_settings,
+    }
+}

@@ -142,6 +142,22 @@ def test_every_listed_name_exists_where_it_says():
             assert hasattr(found, renamed.get((module, name), name)), (module, name)
 
 
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch.nn.modules.linear", "Linear"),
+        ("ultralytics.nn.tasks", "DetectionModel"),
+        ("models.yolo", "Model"),
+    ],
+)
+def test_a_whole_model_is_called_one_and_what_to_do_is_said(module, name):
+    (found,) = judged(facts_of(pickles=(pickle_of((module, name), use="new []"),))).findings
+    assert found.rule == "pickle-global-not-allowed"
+    assert "the model itself was pickled" in found.message and "state_dict()" in found.message
+    (other,) = judged(facts_of(pickles=(pickle_of(("modelsx", name), use="new []"),))).findings
+    assert "state_dict()" not in other.message
+
+
 PLAIN_DATA = {
     *("builtins.frozenset", "builtins.bytes", "builtins.slice"),
     *(f"builtins.{name}" for name in ("list", "dict", "tuple", "str", "int", "float", "bool")),
