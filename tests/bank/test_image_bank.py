@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -57,6 +57,7 @@ def test_labels_an_attacker_wants() -> None:
     assert Trigger("source-specific", 2, 1, source=1).victims(labels).tolist() == [False, True, False, False]
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.integers(-3, 3), min_size=2, max_size=12),
     st.lists(st.integers(-3, 3), min_size=2, max_size=12),
@@ -73,7 +74,7 @@ def test_area_is_that_of_another_library_and_lies_in_its_interval(
 @given(st.integers(0, 50), st.integers(1, 50))
 def test_interval_of_a_share_holds_the_share(hits: int, count: int) -> None:
     low, high = reading.wilson(min(hits, count), count)
-    assert 0 <= low <= min(hits, count) / count <= high <= 1
+    assert 0 <= low <= min(hits, count) / count <= high + 1e-12 <= 1 + 1e-12
 
 
 def _measured(gaps: dict[str, float], target: int = 2) -> dict[str, BehaviourMeasurement]:
@@ -96,7 +97,8 @@ def _bank_of(count: int) -> tuple[list[Model], list[Model]]:
         for group, models, gap in zip((CLEAN, TROJANED), groups, (0.2, 1.0), strict=True):
             gaps = {test: gap + 0.15 * draws.random() for test in (*fit.SAMPLES, *fit.BARE)}
             made = recipe(group, number).model_copy(update={"target": 2 if group == TROJANED else None})
-            tests = _measured(gaps)
+            absent = BehaviourMeasurement(test="strip", version=1, status="unavailable")
+            tests = _measured(gaps) | {"strip": absent}
             models.append(Model(made, 0.9, None, {"full": tests, "none": tests}))
     return groups
 
