@@ -129,7 +129,7 @@ def _concluded(
         defense=defense,
         verdict=_verdict(defense, deciding, policy),
         status=first.status,
-        reason=first.reason or leading.reason,
+        reason=_reason(first, leading, behaviour),
         score=leading.score,
         p_value=leading.p_value if leading.p_value is not None else _judged_p_value(first),
         statistic=leading.statistic,
@@ -148,6 +148,12 @@ def _concluded(
         gate_version=version.VERSION,
         tests=behaviour.tests,
     )
+
+
+def _reason(first: CheckResult, leading: BehaviourMeasurement, behaviour: Behaviour) -> str:
+    """Why a test did not look; where no network was filled, what the tensors would fill instead."""
+    reason, built = first.reason or leading.reason, behaviour.structure.reason
+    return f"{reason}: {built}" if first.status not in _LOOKED and built and built not in reason else reason
 
 
 def _verdict(defense: str, deciding: list[CheckResult], policy: Policy) -> Verdict:

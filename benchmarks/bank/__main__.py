@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from benchmarks.bank import fit, report, score, train
+from benchmarks.bank import fit, peers, report, score, train
 
 
 def main() -> None:
@@ -18,7 +18,7 @@ def main() -> None:
     wanted = "--fit" in sys.argv[1:]
     steps = [(train.main, []), (score.main, [])]
     steps += [(fit.main, [])] * wanted
-    steps += [(score.main, ["--half", "report", "--decide"]), (report.main, [])]
+    steps += [(score.main, ["--half", "report", "--decide"]), (peers.main, []), (report.main, [])]
     for step, arguments in steps:
         sys.argv[1:] = arguments
         step()

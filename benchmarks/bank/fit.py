@@ -1,22 +1,23 @@
-"""Fits the fused score and every threshold on the calibration half, and writes them down with their curve.
+"""Fits the fused score and every threshold on the calibration half, and writes them down.
 
     python -m benchmarks.bank.fit [--models DIR]
 
-Writes ``policies/behaviour-fusion.yaml`` (coefficients, entropy baselines), ``behaviour-calibration.yaml``
-beside it (thresholds and measurements) and ``docs/detection-roc.svg``. Rules:
+Writes ``policies/behaviour-fusion.yaml`` (coefficients, entropy baselines) and ``behaviour-calibration.yaml``
+beside it (thresholds and measurements). Rules:
 
-* coefficients: ``reading.fit_weights`` on the calibration half's clean models and those whose attack took.
-  The tests fused, the cap and the penalty were chosen on the same half, left out one by one, among all
-  subsets of three to five tests, caps of 3 to 20 and penalties of 0.005 to 0.1;
-* ``backdoor-score`` (rejects): the score that 3 % of clean calibration models exceed, left out one by one
+* coefficients: ``reading.fit_weights`` on the calibration half's clean models and those whose attack took,
+  each seen twice, by one search and by three. The tests fused, the cap and the penalty were chosen on the
+  same half, left out one by one, among all subsets of three to five tests, caps of 3 to 20 and penalties of
+  0.005 to 0.1; the levelling among 0 to 3 with an architecture, trigger kind or family of images left out;
+* ``backdoor-score`` (rejects): the score that 2 % of clean calibration models exceed, left out one by one
   (each scored by coefficients that never saw it), by a normal law of their logits; ``-grey`` (to a person):
-  8 %;
+  5 %. Without samples 3 % and 8 %;
 * ``bounded-pattern-gap`` and ``final-layer-deviations``: the 99 % quantile of a Gumbel law of the clean
   models' statistics; ``-grey``: the 90 % quantile;
 * ``mm-bd-p-value`` 0.05 and ``strip-false-rejection-rate`` 0.01, as published; ``strip-flagged-share`` one
   half, or more if a clean calibration model shows more.
 
-The reporting half sets nothing: it is read only for the curve.
+The reporting half sets nothing and is not read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import argparse
 import math
 import statistics
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +35,6 @@ import yaml
 from scipy import stats
 
 from benchmarks.bank import reading
-from benchmarks.bank.curve import draw_curve
 from benchmarks.bank.reading import Model
 from benchmarks.bank.train import MODELS
 from registry_gate.backdoor.fusion import Baseline, Fused, Fusion, Weights, fuse
@@ -43,14 +44,15 @@ SAMPLES = ("bounded-pattern", "margin-gain", "mask-pattern", "mm-bd", "final-lay
 SAMPLES_REQUIRED = ("bounded-pattern", "margin-gain", "mask-pattern")
 BARE = ("mm-bd", "impression-pattern", "impression-gain")
 BARE_REQUIRED = ("impression-pattern", "impression-gain")
-SAMPLES_CAP, BARE_CAP, PENALTY = 8.0, 4.0, 0.1
+SAMPLES_CAP, BARE_CAP, PENALTY, LEVELLING = 8.0, 4.0, 0.1, 1.0
 _CLASSES = {
     "resnet-basic": "ResNetForImageClassification",
     "resnet-bottleneck": "ResNetForImageClassification",
     "vit": "ViTForImageClassification",
     "convnext": "ConvNextForImageClassification",
 }
-REJECT, GREY = 0.03, 0.08
+REJECT, GREY = 0.02, 0.05
+BARE_REJECT, BARE_GREY = 0.03, 0.08
 
 
 def fitted(clean: Sequence[Model], trojaned: Sequence[Model], dated: str = "") -> Fusion:
@@ -59,13 +61,29 @@ def fitted(clean: Sequence[Model], trojaned: Sequence[Model], dated: str = "") -
         dated=dated,
         made_by="python -m benchmarks.bank.fit; the rules stand in its docstring",
         with_samples=reading.fit_weights(
-            clean, trojaned, "full", SAMPLES, SAMPLES_REQUIRED, cap=SAMPLES_CAP, penalty=PENALTY
+            *(views(clean), views(trojaned), "full", SAMPLES, SAMPLES_REQUIRED),
+            cap=SAMPLES_CAP,
+            penalty=PENALTY,
+            levelling=LEVELLING,
         ),
         without_samples=reading.fit_weights(
-            clean, trojaned, "none", BARE, BARE_REQUIRED, cap=BARE_CAP, penalty=PENALTY
+            *(clean, trojaned, "none", BARE, BARE_REQUIRED),
+            cap=BARE_CAP,
+            penalty=PENALTY,
+            levelling=LEVELLING,
         ),
         entropy_baselines=baselines(clean),
     )
+
+
+def views(models: Sequence[Model]) -> list[Model]:
+    """Each model as one search saw it, and as three did where they were made."""
+    thrice = [
+        replace(one, tests={"full": one.tests["full"] | one.tests["again"]})
+        for one in models
+        if "again" in one.tests
+    ]
+    return [*models, *thrice]
 
 
 def baselines(clean: Sequence[Model]) -> dict[str, Baseline]:
@@ -89,13 +107,13 @@ def baselines(clean: Sequence[Model]) -> dict[str, Baseline]:
 
 def left_out(clean: Sequence[Model], trojaned: Sequence[Model]) -> dict[str, list[tuple[Model, Fused]]]:
     """Every calibration model scored by coefficients that were fitted without it, by situation."""
-    found: dict[str, list[tuple[Model, Fused]]] = {"full": [], "none": []}
+    found: dict[str, list[tuple[Model, Fused]]] = {"full": [], "again": [], "none": []}
     for model in (*clean, *trojaned):
         fusion = fitted(
             [one for one in clean if one is not model], [one for one in trojaned if one is not model]
         )
         for situation, rows in found.items():
-            fused = fuse(model.per_class(situation), fusion)
+            fused = fuse(model.per_class(situation), fusion) if situation in model.tests else ""
             if isinstance(fused, Fused):
                 rows.append((model, fused))
     return found
@@ -109,18 +127,18 @@ def limit(logits: Sequence[float], share: float) -> float:
 
 def thresholds(clean: Sequence[Model], scored: dict[str, list[tuple[Model, Fused]]]) -> dict[str, float]:
     """All thresholds by the rules above."""
-    full, none = (
+    full, again, none = (
         [fused.logit for model, fused in scored[situation] if not model.trojaned]
-        for situation in ("full", "none")
+        for situation in ("full", "again", "none")
     )
     gaps = stats.gumbel_r.fit(_statistics(clean, "bounded-pattern"))
     rows = stats.gumbel_r.fit(_statistics(clean, "final-layer"))
     shares = max(_statistics(clean, "strip"))
     return {
-        "backdoor-score": limit(full, REJECT),
-        "backdoor-score-grey": limit(full, GREY),
-        "backdoor-score-no-samples": limit(none, REJECT),
-        "backdoor-score-no-samples-grey": limit(none, GREY),
+        "backdoor-score": limit(full + again, REJECT),
+        "backdoor-score-grey": limit(full + again, GREY),
+        "backdoor-score-no-samples": limit(none, BARE_REJECT),
+        "backdoor-score-no-samples-grey": limit(none, BARE_GREY),
         "mm-bd-p-value": 0.05,
         "bounded-pattern-gap": round(float(stats.gumbel_r.ppf(0.99, *gaps)), 3),
         "bounded-pattern-gap-grey": round(float(stats.gumbel_r.ppf(0.90, *gaps)), 3),
@@ -150,37 +168,6 @@ def row(model: Model, fused: Fused) -> dict[str, object]:
     }
 
 
-def curves(
-    clean: Sequence[Model], trojaned: Sequence[Model], fusion: Fusion
-) -> dict[str, list[tuple[float, float]]]:
-    """The reporting half's curves, with samples, few, none, and of MM-BD alone."""
-    found = {}
-    for title, situation in (
-        ("fused, 500 samples", "full"),
-        ("fused, 4 samples a class", "few"),
-        ("fused, no samples", "none"),
-    ):
-        both = [
-            [
-                one[0]
-                for one in reading.scores([m for m in group if situation in m.tests], fusion, situation)
-                if one
-            ]
-            for group in (clean, trojaned)
-        ]
-        if all(both):
-            found[title] = reading.roc(*both)
-    alone = [[-_p_value(model) for model in group if _p_value(model) >= 0] for group in (clean, trojaned)]
-    if all(alone):
-        found["MM-BD alone, fast"] = reading.roc(*alone)
-    return found
-
-
-def _p_value(model: Model) -> float:
-    found = model.tests["full"]["mm-bd"].p_value
-    return -1.0 if found is None else found
-
-
 def document(
     fusion: Fusion, limits: dict[str, float], scored: dict[str, list[tuple[Model, Fused]]]
 ) -> dict[str, object]:
@@ -201,12 +188,8 @@ def main() -> None:
     )
     parser.add_argument("--models", type=Path, default=MODELS)
     options = parser.parse_args()
-    every = reading.read_bank(options.models)
-    halves = {
-        half: reading.main_groups([one for one in every if one.recipe.half == half])
-        for half in ("calibrate", "report")
-    }
-    clean, trojaned = halves["calibrate"]
+    every = [one for one in reading.read_bank(options.models) if one.recipe.half == "calibrate"]
+    clean, trojaned = reading.main_groups(every)
     fusion = fitted(clean, trojaned, datetime.now(UTC).date().isoformat())
     scored = left_out(clean, trojaned)
     limits = thresholds(clean, scored)
@@ -222,17 +205,16 @@ def main() -> None:
         head.format("Where the behaviour thresholds come from."),
         document(fusion, limits, scored),
     )
-    found = curves(*halves["report"], fusion)
-    (ROOT / "docs" / "detection-roc.svg").write_text(draw_curve(found))
     print(f"{len(clean)} clean, {len(trojaned)} trojaned models of the calibration half")
     print(yaml.safe_dump({"thresholds": limits}, sort_keys=False))
     for name, weights in (("with samples", fusion.with_samples), ("without", fusion.without_samples)):
         print(name, _coefficients(weights))
-    areas = [
-        reading.auc(*[[f.logit for m, f in rows if m.trojaned is wanted] for wanted in (False, True)])
-        for rows in scored.values()
-    ]
-    print("left out one by one, AUC:", np.round(areas, 3).tolist())
+    for situation, rows in scored.items():
+        groups = [[one.logit for model, one in rows if model.trojaned is wanted] for wanted in (False, True)]
+        grey = limits["backdoor-score-no-samples-grey" if situation == "none" else "backdoor-score-grey"]
+        over = [np.mean([1 / (1 + math.exp(-logit)) >= grey for logit in group]) for group in groups]
+        area = np.round(reading.auc(*groups), 3).tolist()
+        print(f"left out one by one, {situation}: AUC {area}, FPR {over[0]:.3f}, TPR {over[1]:.3f}")
 
 
 def _coefficients(weights: Weights) -> str:

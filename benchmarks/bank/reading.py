@@ -41,7 +41,7 @@ class Model:
     def per_class(self, situation: str) -> dict[str, tuple[float, ...]]:
         """Numbers by test that measured; ``few`` and ``none`` borrow what needs no samples from ``full``."""
         found = dict(self.tests.get(situation, {}))
-        if situation in ("few", "none", "decided"):
+        if situation in ("few", "none", "decided", "again"):
             found |= {
                 test: one for test, one in self.tests["full"].items() if test in ("mm-bd", "final-layer")
             }
@@ -57,7 +57,7 @@ def read_bank(models: Path) -> list[Model]:
             continue
         graded = Card.from_json(card.read_bytes())
         tests = {}
-        for situation in ("full", "few", "none", "paper", "decided"):
+        for situation in ("full", "few", "none", "paper", "decided", "again"):
             kept = models / "scores" / f"{recipe.name}-{situation}.json"
             if kept.is_file():
                 measured = Scored.from_json(kept.read_bytes())
@@ -87,8 +87,12 @@ def fit_weights(
     *,
     cap: float,
     penalty: float,
+    levelling: float,
 ) -> Weights:
     """Coefficients by penalised logistic likelihood, none negative, both kinds of equal weight.
+
+    ``penalty`` draws them to zero and ``levelling`` to each other: so few models hardly tell them apart, and
+    equal ones hold up best on models unlike these (Dawes, American Psychologist 34, 1979).
 
     The score is that of the most suspicious class, so the fit alternates: the class of each model under the
     coefficients so far, then coefficients for these classes. Scales are the standard deviation of the clean
@@ -103,7 +107,7 @@ def fit_weights(
     found = np.array([0.0, *([0.5] * len(tests))])
     for _ in range(7):
         chosen = np.array([column[:, int((found[1:] @ column).argmax())] for column in cut])
-        found = _logistic(chosen, wanted, weight, penalty, found)
+        found = _logistic(chosen, wanted, weight, (penalty, levelling), found)
     return Weights(
         intercept=round(float(found[0]), 4),
         coefficients={test: round(float(value), 4) for test, value in zip(tests, found[1:], strict=True)},
@@ -121,14 +125,18 @@ def _columns(model: Model, situation: str, tests: Sequence[str]) -> np.ndarray:
 
 
 def _logistic(
-    x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, penalty: float, start: np.ndarray
+    x: np.ndarray, wanted: np.ndarray, weight: np.ndarray, penalties: tuple[float, float], start: np.ndarray
 ) -> np.ndarray:
+    penalty, levelling = penalties
+
     def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
         logit = parameters[0] + x @ parameters[1:]
         likelihood = np.logaddexp(0, logit) - wanted * logit
         error = weight * (1 / (1 + np.exp(-logit)) - wanted)
-        gradient = np.concatenate([[error.sum()], x.T @ error + penalty * parameters[1:]])
-        return float(weight @ likelihood + penalty / 2 * (parameters[1:] ** 2).sum()), gradient
+        apart = parameters[1:] - parameters[1:].mean()
+        pulls = penalty * parameters[1:] + levelling * apart
+        cost = penalty / 2 * (parameters[1:] ** 2).sum() + levelling / 2 * (apart**2).sum()
+        return float(weight @ likelihood + cost), np.concatenate([[error.sum()], x.T @ error + pulls])
 
     bounds = [(None, None)] + [(0.0, None)] * x.shape[1]
     return optimize.minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x

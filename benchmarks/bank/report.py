@@ -1,6 +1,6 @@
 """Prints what each detector finds on the reporting half of the bank, with intervals and CPU seconds.
 
-    python -m benchmarks.bank.report [--models DIR] [--json FILE]
+    python -m benchmarks.bank.report [--models DIR] [--json FILE] [--curve]
 
 Coefficients and thresholds are the shipped policy's, made by ``benchmarks.bank.fit`` from the other half. A
 model counts as flagged where the gate would not admit it: at or above the limit for review. Models in the
@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from benchmarks.bank import fit, reading
+from benchmarks.bank import fit, peers, reading
+from benchmarks.bank.curve import draw_curve
 from benchmarks.bank.reading import Model
 from benchmarks.bank.recipes import CLEAN, STRANGE, TROJANED, bank
 from benchmarks.bank.score import worth_scoring
@@ -213,6 +214,56 @@ def misses(clean: Sequence[Model], trojaned: Sequence[Model], fusion: Fusion, li
     return rows
 
 
+def peer(models: Path) -> list[str]:
+    """Mithridatium's MM-BD on the models of the published loop, by its own verdict."""
+    found = peers.measured(models)
+    if found is None:
+        return [f"  {peers.MITHRIDATIUM} could not be installed: not compared"]
+    groups = [[one for one in found if one.name.startswith(group)] for group in (CLEAN, TROJANED)]
+    fp, tp = (sum(one.verdict == "Likely backdoored" for one in group) for group in groups)
+    # Its p-value may be no number; that it then calls a model backdoored is its rule, not ours.
+    area, low, high = reading.auc(
+        *[[-one.p_value if one.p_value == one.p_value else 0.0 for one in group] for group in groups]
+    )
+    seconds = statistics.fmean(one.cpu_seconds for one in found)
+    told = f"TPR {interval(tp, len(groups[1]))} FPR {interval(fp, len(groups[0]))}"
+    return [
+        f"  {peers.MITHRIDATIUM}: {told} AUC {area:.3f} [{low:.2f}, {high:.2f}] CPU s {seconds:.2f}",
+        "  (it probes the classes 0 to 4 only; its command cannot run here: it downloads CIFAR-10 first)",
+    ]
+
+
+def curves(
+    clean: Sequence[Model], trojaned: Sequence[Model], fusion: Fusion
+) -> dict[str, list[tuple[float, float]]]:
+    """The reporting half's curves, with samples, few, none, and of MM-BD alone."""
+    found = {}
+    for title, situation in (
+        ("fused, 500 samples", "full"),
+        ("fused, 4 samples a class", "few"),
+        ("fused, no samples", "none"),
+    ):
+        both = [
+            [
+                one[0]
+                for one in reading.scores([m for m in group if situation in m.tests], fusion, situation)
+                if one
+            ]
+            for group in (clean, trojaned)
+        ]
+        if all(both):
+            found[title] = reading.roc(*both)
+    alone = [[-_p_value(model) for model in group if _p_value(model) >= 0] for group in (clean, trojaned)]
+    if all(alone):
+        found["MM-BD alone, fast"] = reading.roc(*alone)
+    return found
+
+
+def _p_value(model: Model) -> float:
+    found = model.tests["full"]["mm-bd"].p_value
+    return -1.0 if found is None else found
+
+
 def census(models: Path) -> list[str]:
     """How many of each group were trained, work, and were taken in by their attack."""
     cards = [
@@ -237,6 +288,7 @@ def main() -> None:
     )
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--curve", action="store_true", help="write docs/detection-roc.svg")
     options = parser.parse_args()
     policy = load_policy("default")
     fusion, limits = policy.behaviour_fusion, dict(policy.thresholds)
@@ -252,6 +304,7 @@ def main() -> None:
         f"reporting half: {len(clean)} clean, {len(trojaned)} trojaned": table(
             clean, trojaned, fusion, limits
         ),
+        "Mithridatium, on the models of the published loop": peer(options.models),
         "suspected target": [f"  right in {interval(right, len(flagged))}"],
         "by kind, architecture and flavour (500 samples)": kinds(trojaned, fusion, grey),
         "leave one architecture out": left_out(every, "architecture"),
@@ -261,6 +314,8 @@ def main() -> None:
     }
     for title, rows in sections.items():
         print(f"\n{title}", *rows, sep="\n")
+    if options.curve:
+        (fit.ROOT / "docs" / "detection-roc.svg").write_text(draw_curve(curves(clean, trojaned, fusion)))
     if options.json:
         options.json.write_text(json.dumps(sections, indent=1))
 

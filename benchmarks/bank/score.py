@@ -2,8 +2,9 @@
 
     python -m benchmarks.bank.score [--models DIR] [--paper N] [--watch]
 
-Situations: ``full`` (500 clean samples), ``few`` (four a class, reporting half only), ``none`` (no samples),
-``paper`` (MM-BD by the published rule, on the first N models of each kind of the reporting half). Nothing is
+Situations: ``full`` (500 clean samples), ``none`` (no samples), ``again`` (inversion by three searches, for
+the calibrating half only: a second view of each model for the fit), and for the reporting half only ``few``
+(four a class) and ``paper`` (MM-BD by the published rule, on the first N models of each kind). Nothing is
 read back by the tests, so the order does not matter; run again, it goes on where it was stopped.
 """
 
@@ -47,6 +48,7 @@ _EVEN = Weights(
     cap=1.0,
 )
 _ALWAYS = Fusion(dated="", made_by="", with_samples=_EVEN, without_samples=_EVEN)
+_THRICE = {"fusion": _ALWAYS, "grey": (0.0, 0.0), "flagged": (2.0, 2.0)}
 
 
 class Scored(Record):
@@ -80,6 +82,7 @@ def scored(models: Path, recipe: Recipe, situation: str) -> Scored:
             "none": (_NONE, 0),
             "paper": (("mm-bd",), 0),
             "decided": (_INVERSION, None),
+            "again": (_INVERSION, None),
         }[situation]
         data = None if probe == 0 else probe_of(models, recipe, probe)
         answer = measure(_request(models / recipe.name, tests, data, situation), silent)
@@ -103,7 +106,7 @@ def _request(folder: Path, tests: tuple[str, ...], probe: Path | None, situation
         tests=tests,
         false_rejection_rate=0.01,
         profile="paper" if situation == "paper" else "fast",
-        **({"fusion": _ALWAYS, "grey": (0.0, 0.0), "flagged": (2.0, 2.0)} if situation == "decided" else {}),
+        **(_THRICE if situation in ("decided", "again") else {}),
     )
 
 
@@ -130,7 +133,9 @@ def situations(recipe: Recipe, few: int, paper: int) -> tuple[str, ...]:
     if recipe.group not in (CLEAN, TROJANED):
         return ("full",)
     chosen = ["full", "none"]
-    if recipe.half == "report":
+    if recipe.half == "calibrate":
+        chosen.append("again")
+    else:
         chosen += ["few"] * (_place(recipe) < few) + ["paper"] * (_place(recipe) < paper)
     return tuple(chosen)
 
@@ -159,7 +164,7 @@ def main() -> None:
     parser.add_argument("--paper", type=int, default=8, help="models of each kind for the published loop")
     parser.add_argument("--watch", action="store_true", help="wait for models that are still being trained")
     parser.add_argument("--decide", action="store_true", help="search again where the score is in the grey")
-    parser.add_argument("--half", choices=["calibrate", "report"])
+    parser.add_argument("--half", choices=["calibrate", "report"], default="calibrate")
     options = parser.parse_args()
     torch.set_num_threads(1)
     waiting = [one for one in bank() if options.half in (None, one.half)]

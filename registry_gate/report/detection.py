@@ -29,11 +29,17 @@ def as_text(found: Detection) -> str:
         lines.append(f"{said}: {_numbers(found)}")
     if found.reason:
         lines.append(f"{found.status.value}: {found.reason}")
-    lines += [_told(test) for test in found.tests if test.reason != "not asked for"]
+    lines += [_told(test) for test in found.tests if not _said(test, found)]
     if found.power_note:
         lines.append(found.power_note)
     lines.append(f"seed {found.seed}, {found.device or 'no device'}, {found.seconds:.1f} s")
     return "".join(for_terminal(line) + "\n" for line in lines)
+
+
+def _said(test: BehaviourMeasurement, found: Detection) -> bool:
+    """Whether a line on the test would say nothing more: not asked for, or absent for the reason above."""
+    same = test.status != "measured" and bool(test.reason) and found.reason.startswith(test.reason)
+    return same or test.reason == "not asked for"
 
 
 def _numbers(found: Detection) -> str:

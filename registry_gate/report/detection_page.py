@@ -15,7 +15,7 @@ from registry_gate.decision import Verdict
 from registry_gate.evidence import BehaviourMeasurement, Picture
 from registry_gate.report import plots
 from registry_gate.report.detected import Detection
-from registry_gate.report.pages import template
+from registry_gate.report.pages import our_own, template
 
 _SAID = {Verdict.ADMIT: "nothing found", Verdict.REVIEW: "review", Verdict.REJECT: "reject"}
 _MEANING = {
@@ -60,7 +60,8 @@ def _overall(found: Detection) -> plots.Plot | None:
 
 
 def _shown(picture: Picture) -> _Shown:
-    return _Shown(picture.title, "data:image/png;base64," + base64.b64encode(png(picture)).decode())
+    encoded = base64.b64encode(png(picture)).decode()
+    return _Shown(picture.title, our_own(f"data:image/png;base64,{encoded}"))
 
 
 def png(picture: Picture) -> bytes:

@@ -10,7 +10,7 @@ from registry_gate.backdoor.margin import Logits
 
 CPU = torch.device("cpu")
 SHAPE = (1, 8, 8)
-CLASSES = 2000
+CLASSES = 1200
 
 
 def _model(target: int | None, *, planted: float = 3.0) -> Logits:
@@ -27,7 +27,7 @@ def _searched(logits: Logits, seed: int = 0, profile: mmbd.Profile = mmbd.FAST) 
     return mmbd.maximum_margins(logits, SHAPE, CLASSES, generator=draws, device=CPU, profile=profile)
 
 
-@pytest.mark.parametrize("target", [0, 1234, CLASSES - 1])
+@pytest.mark.parametrize("target", [0, 777, CLASSES - 1])
 def test_planted_target_among_thousands_is_screened_in_and_found(target: int) -> None:
     found = _searched(_model(target))
     assert found.target == target
@@ -50,7 +50,7 @@ def test_same_seed_screens_the_same_classes() -> None:
 
 def test_target_that_starts_slowly_is_missed_by_screening() -> None:
     """The stated loss in power: a class whose margin opens only far from any random start is not kept."""
-    slow = 1500
+    slow = 900
     honest = _model(None)
 
     def logits(images: torch.Tensor) -> torch.Tensor:

@@ -100,14 +100,22 @@ def test_unknown_network_and_broken_file_are_errors(tmp_path: Path) -> None:
     assert (structure.status, library) == ("error", None)
 
 
+class _Bright(torch.nn.Module):
+    """Two classes, by whether the normalised image is bright."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        level = images.mean(dim=(1, 2, 3))
+        return torch.stack([-level, level], dim=1)
+
+
 def test_normalisation_is_chosen_by_what_the_model_recognises(tmp_path: Path) -> None:
     root, weights = _saved(tmp_path, _state())
     bare = load_builtin(root, weights, ARCH, torch.device("cpu"))
     assert "ImageNet" in bare.note
     assert bare.last is not None
     assert bare.network is not None
-    # Two classes, by whether the normalised image is bright; greys about one half tell "half" apart.
-    bright = replace(bare, network=lambda x: torch.stack([-x.mean((1, 2, 3)), x.mean((1, 2, 3))], dim=1))
+    # Greys on either side of one half, which only the normalisation by one half tells apart.
+    bright = replace(bare, network=_Bright())
     levels = torch.linspace(0.46, 0.54, 40)
     probe = ProbeData(levels.view(40, 1, 1, 1).expand(40, 3, 32, 32), (levels > 0.5).long())
     assert (
