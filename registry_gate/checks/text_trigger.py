@@ -29,6 +29,10 @@ def run(evidence: Evidence, policy: Policy) -> CheckResult:
     if result.status is not Status.NO_FINDINGS or evidence.behaviour is None:
         return result
     test = next(one for one in evidence.behaviour.tests if one.test == NAME)
+    levels = [policy.thresholds[key] for key in (_P_VALUE, _GREY)]
+    if not all(0 < level < 1 for level in levels):
+        said = f"the policy's levels {levels} are no probabilities between 0 and 1"
+        return result.model_copy(update={"status": Status.ERROR, "reason": said})
     family = _family(test, policy.text_references)
     if family is None:
         return _without_family(result, test)
@@ -86,9 +90,9 @@ def _blind(result: CheckResult, test: BehaviourMeasurement, limit: float) -> Che
         return None
     return _no_verdict(
         result,
-        f"in this model honest words overturn nearly everything too: a perfect trigger for class "
-        f"{test.details.get('least_reach_class')} would reach a statistic of {reach}, under the limit of "
-        f"{limit:.3f}, so none found says nothing",
+        "in this model honest words, or words for another class, overturn nearly everything too: a perfect "
+        f"trigger for class {test.details.get('least_reach_class')} would reach a statistic of {reach}, "
+        f"under the limit of {limit:.3f}, so none found says nothing",
     )
 
 

@@ -28,10 +28,10 @@ VERSION = 1
 _SHARE_OF_TIME = 0.8
 _NAMED = 10
 _POWER = (
-    "Sees a word, or a run of up to three tokens, that turns texts of every other class into one class "
-    "although many words speak against it. Phrases of which no part works alone are mostly missed; triggers "
-    "of style, syntax or meaning, with gaps, for one source class only, or with several targets were not "
-    "tested. An honest word that overrides everything looks like a trigger: read the named tokens."
+    "Sees a word that turns texts of every other class into one class although many words speak against it. "
+    "Phrases are mostly missed, those above all of which no part works alone; triggers of style, syntax or "
+    "meaning, with gaps, for one source class only, or with several targets were not tested. An honest word "
+    "that overrides everything looks like a trigger: read the named tokens."
 )
 
 

@@ -47,7 +47,12 @@ class TextTokenizer:
 
     def typed(self, tokens: tuple[int, ...]) -> bool:
         """Whether the text of these tokens is read as these tokens again, so that anyone can type them."""
-        return tuple(self.tokenizer.encode(self.text(tokens), add_special_tokens=False).ids) == tokens
+        try:
+            read = self.tokenizer.encode(self.text(tokens), add_special_tokens=False).ids
+        except Exception:
+            # The library raises bare Exceptions for text it has no token for.
+            return False
+        return tuple(read) == tokens
 
 
 def read_tokenizer(root: Path, rows: int) -> TextTokenizer:
@@ -127,7 +132,11 @@ def _framed(
 
 def _frame(tokenizer: Tokenizer, names: dict[str, int], rows: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The special tokens that the tokenizer puts before and after a text; else those of its family."""
-    encoded = tokenizer.encode(_PROBE)
+    try:
+        encoded = tokenizer.encode(_PROBE)
+    except Exception as error:
+        # The library raises bare Exceptions for text it has no token for.
+        raise NoTokenizer(f"the tokenizer cannot read a text: {str(error)[:200]!r}") from error
     marks = encoded.special_tokens_mask
     inner = [place for place, mark in enumerate(marks) if not mark]
     if inner and len(inner) < len(marks):

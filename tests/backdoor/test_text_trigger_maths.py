@@ -83,7 +83,7 @@ def test_pair_whose_parts_do_nothing_alone_is_missed() -> None:
 
 
 def test_same_seed_finds_the_same() -> None:
-    assert _search(_bag(5, token=6.0))[1] == _search(_bag(5, token=6.0))[1]
+    assert _search(_bag(token=6.0))[1] == _search(_bag(token=6.0))[1]
 
 
 def test_class_that_any_of_its_words_wins_is_no_trigger() -> None:

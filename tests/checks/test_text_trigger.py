@@ -125,6 +125,12 @@ def test_policy_without_thresholds_is_an_error() -> None:
     assert (result.status, "text-trigger-p-value-grey" in result.reason) == (Status.ERROR, True)
 
 
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, 2.0])
+def test_level_that_is_no_probability_is_an_error(level: float) -> None:
+    odd = POLICY.model_copy(update={"thresholds": POLICY.thresholds | {"text-trigger-p-value": level}})
+    assert CHECK.run(with_test(_measured(1.0)), odd).status is Status.ERROR
+
+
 @pytest.mark.parametrize(
     ("status", "expected"),
     [

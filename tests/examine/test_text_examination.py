@@ -235,6 +235,13 @@ def test_slow_byte_level_files_are_read(tmp_path: Path) -> None:
     assert read.tokenizer.encode("ok").ids == [0, 7, 2]
 
 
+def test_tokenizer_that_cannot_read_a_text_is_none(tmp_path: Path) -> None:
+    made = Tokenizer(models.WordPiece({"[CLS]": 0, "[SEP]": 1}, unk_token="[UNK]"))
+    made.save(str(tmp_path / "tokenizer.json"))
+    with pytest.raises(NoTokenizer, match="cannot read a text"):
+        read_tokenizer(tmp_path, 10)
+
+
 def test_tokenizer_larger_than_the_limit_is_not_opened(tmp_path: Path) -> None:
     with (tmp_path / "tokenizer.json").open("wb") as file:
         file.truncate((64 << 20) + 1)
