@@ -130,7 +130,7 @@ def test_file_that_is_no_table_is_refused(name: str, data: bytes, tmp_path: Path
 def test_table_cut_short_is_refused(kind: str, tmp_path: Path) -> None:
     file = next(path for path in _saved(tmp_path, _table([0, 1] * 20), kind).rglob(f"*.{kind}"))
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
-    with pytest.raises(ValueError, match="Arrow or Parquet|cannot be read"):
+    with pytest.raises(ValueError, match=r"Arrow or Parquet|cannot be read"):
         read_probe_data(tmp_path, SHAPE, 2, NAMES)
 
 
