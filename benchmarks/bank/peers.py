@@ -43,7 +43,7 @@ def chosen(models: Path) -> list[str]:
         card = models / f"{recipe.name}.json"
         wanted = recipe.half == "report" and recipe.group in (CLEAN, TROJANED)
         if wanted and card.is_file() and worth_scoring(Card.from_json(card.read_bytes())):
-            found += [recipe.name] * ("paper" in situations(recipe, few=0, paper=8))
+            found += [recipe.name] * ("paper" in situations(recipe, few=0, paper=99))
     return found
 
 

@@ -161,7 +161,7 @@ def main() -> None:
     )
     parser.add_argument("--models", type=Path, default=MODELS)
     parser.add_argument("--few", type=int, default=99, help="models of each kind, four samples a class")
-    parser.add_argument("--paper", type=int, default=8, help="models of each kind for the published loop")
+    parser.add_argument("--paper", type=int, default=99, help="models of each kind for the published loop")
     parser.add_argument("--watch", action="store_true", help="wait for models that are still being trained")
     parser.add_argument("--decide", action="store_true", help="search again where the score is in the grey")
     parser.add_argument("--half", choices=["calibrate", "report"], default="calibrate")

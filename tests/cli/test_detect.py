@@ -239,4 +239,4 @@ def test_probe_data_that_cannot_be_used_are_no_pass(
     ran = detect(toy.folder, "--defense", "inversion", "--probe-data", str(bad))
     assert ran.code == 2
     assert ran.out.startswith("review: ")
-    assert "bounded-pattern: unavailable" in ran.out
+    assert "\nunavailable: " in ran.out
