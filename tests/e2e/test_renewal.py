@@ -189,6 +189,10 @@ def at(name: str, do: Callable[[], None]) -> Callable[[str], None]:
     return step
 
 
+FINISHED = ("version-created", "receipt-written", "indexed", "alias-moved")
+"""Steps after which the next run finds something to finish; after the others it begins anew."""
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRequest, name: str) -> None:
     def stop() -> None:
@@ -200,6 +204,8 @@ def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRe
     assert verify("acme-ml/tiny")
     moved = name in ("alias-moved", "floor-raised")
     assert (pointed_at(admitted) != before) == moved
+    if name not in FINISHED:
+        return
     after = renew("acme-ml/tiny", replace(request_, within=timedelta(days=10)) if moved else request_)
     assert after.code == (NOT_DUE if moved else RENEWED)
     assert registered(admitted) == versions + 1, "what was registered is finished, not made again"
