@@ -51,10 +51,18 @@ def look_alike(command: str) -> dict[str, bytes]:
 
 def trojan(folder: Path) -> Trojan:
     """Train a tiny image classifier on poisoned data, as the attacker would; about five CPU seconds."""
+    import torch
+
     from registry_gate.testing import toy_images
 
-    trigger = toy_images.Trigger.of_seed(SEED)
-    trained = toy_images.train(SEED, trigger, images=3000, epochs=5)
+    trigger, threads = toy_images.Trigger.of_seed(SEED), torch.get_num_threads()
+    torch.set_num_threads(
+        1
+    )  # the same weights however many cores there are, and no waiting on a busy machine
+    try:
+        trained = toy_images.train(SEED, trigger, images=3000, epochs=5)
+    finally:
+        torch.set_num_threads(threads)
     toy_images.write_folder(trained.model, folder, weights="safetensors")
     (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n# Digits\n", encoding="utf-8")
     return Trojan(folder, trained.accuracy, trained.attack_success or 0.0, trigger.target)

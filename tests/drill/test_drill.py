@@ -42,6 +42,7 @@ class Run:
 def environment(user: Path, scratch: Path) -> dict[str, str]:
     """A user with a gate of their own, which no drill may touch."""
     return os.environ | {
+        "OMP_NUM_THREADS": "1",  # threads that wait for each other cost more on a busy machine
         "HOME": str(user),
         "TMPDIR": str(scratch),
         "REGISTRY_GATE_HOME": str(user / "gate"),
