@@ -17,6 +17,10 @@ from registry_gate.finding import CheckResult, Confidence, Finding, Rule, Scalar
 from registry_gate.policy import Bar, Disposition, Policy, RuleOverride, Waiver
 from registry_gate.record import Record
 from registry_gate.rejudgement import judge_again
+from registry_gate.self_test import FAILED, MISSING, STALE
+
+_UNFOUND = "the policy requires this check to look; whatever it would have found is not known"
+_UNFIT = "the policy demands that `registry-gate doctor` passed on the machine that examines"
 
 
 class Trace(Record):
@@ -124,7 +128,7 @@ def _trace(reason: Reason, evidence: Evidence, policy: Policy) -> Trace:
         None,
     )
     if found is None:
-        because = "the policy requires this check to look; whatever it would have found is not known"
+        because = _UNFOUND if reason.code not in (MISSING, STALE, FAILED) else _UNFIT
         return Trace(
             code=reason.code, verdict=reason.verdict, message=reason.message, check=None, because=because
         )

@@ -74,7 +74,7 @@ def open_publisher(
         )
     signer = _open_signer(settings, trust)
     ledger = open_ledger(settings)
-    self_test = newest_self_test(ledger.log.entries(), policy.digest(), trust)
+    self_test = newest_self_test(ledger.log.entries(), policy.digest(), settings.registry_uri, trust)
     _require_fitness(self_test, policy)
     registry = Registry(settings.registry_uri)
     return Publisher(signer, trust, ledger, registry, alias, workspace, step, progress, notes, self_test)

@@ -16,6 +16,10 @@ SELF_TEST = "self-test"
 """How evidence says that nobody was to ask for one, in ``out_of_scope``: a scan, or a dry run."""
 
 
+MISSING, STALE, FAILED = "self-test-missing", "self-test-stale", "self-test-failed"
+"""Why an installation may not admit."""
+
+
 class ProbeState(StrEnum):
     """How one probe ended, from best to worst."""
 
@@ -39,7 +43,7 @@ class ProbeResult(Record):
 
 
 class SelfTest(Record):
-    """Every probe of one run: when, on which host, with which versions, for which policy.
+    """Every probe of one run: when, on which host, with which versions, for which policy and registry.
 
     ``policy_digest`` is None where the policy itself cannot be read.
     """
@@ -50,6 +54,7 @@ class SelfTest(Record):
     gate_version: str
     policy: str = Field(max_length=1000)
     policy_digest: Digest | None
+    registry_uri: str
     versions: dict[str, str]
     results: tuple[ProbeResult, ...] = Field(min_length=1)
 
@@ -83,23 +88,17 @@ def unfit(recorded: RecordedSelfTest | None, observed_at: datetime, days: int) -
     """What a policy that demands a self-test finds wanting; None where nothing is.
 
     Args:
-        recorded: the newest self-test of the host, version and policy that a candidate was examined with.
+        recorded: the newest self-test of the host, version, policy and registry that are used.
         observed_at: when it was examined: a later self-test says as much about it as an earlier one.
         days: how old a self-test may have been by then.
     """
     if recorded is None:
-        return Unfit(
-            "self-test-missing", f"the policy demands a self-test of at most {days} days, and there is none"
-        )
+        return Unfit(MISSING, f"the policy demands a self-test of at most {days} days, and there is none")
     said = recorded.said
     if said.state is not ProbeState.OK:
-        return Unfit(
-            "self-test-failed", f"the self-test of {_when(said)} did not pass: {', '.join(said.bad[:8])}"
-        )
+        return Unfit(FAILED, f"the self-test of {_when(said)} did not pass: {', '.join(said.bad[:8])}")
     if observed_at - said.tested_at > timedelta(days=days):
-        return Unfit(
-            "self-test-stale", f"the last self-test was on {_when(said)}; the policy allows {days} days"
-        )
+        return Unfit(STALE, f"the last self-test was on {_when(said)}; the policy allows {days} days")
     return None
 
 

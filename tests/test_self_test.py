@@ -13,7 +13,7 @@ from registry_gate import version
 from registry_gate.decision import Approval, Verdict, decide
 from registry_gate.errors import Refused, ToolError, UsageError
 from registry_gate.ledger import open_ledger
-from registry_gate.log.entries import SelfTestBody
+from registry_gate.log.entries import LogEntry, SelfTestBody
 from registry_gate.log.self_tests import newest_self_test, this_host
 from registry_gate.opening import open_publisher
 from registry_gate.operate.doctor.run import PROBES, record
@@ -52,6 +52,7 @@ def said(policy: Policy = DEMANDING, **changes: object) -> SelfTest:
         gate_version=version.VERSION,
         policy=policy.name,
         policy_digest=policy.digest(),
+        registry_uri="",
         versions={},
         results=results,
     )
@@ -179,6 +180,12 @@ def own(tmp_path: Path) -> SampleGate:
     return sample_gate(tmp_path / "home", DEMANDING)
 
 
+def put(gate: SampleGate, what: SelfTest) -> LogEntry:
+    """Record it, for the gate's own registry unless it names another."""
+    uri = what.registry_uri or gate.settings.registry_uri
+    return record(gate.settings, what.model_copy(update={"registry_uri": uri}))
+
+
 def opened(gate: SampleGate, folder: Path) -> str:
     try:
         publisher = open_publisher(gate.settings, gate.policy, None, folder)
@@ -195,19 +202,20 @@ def test_the_newest_one_of_this_host_version_and_policy_counts(own: SampleGate, 
     for other in (
         said(host="elsewhere"),
         said(gate_version="0.0.1"),
+        said(registry_uri="https://mlflow.example"),
         said(policy_digest=sample_policy().digest()),
     ):
-        record(own.settings, other)
+        put(own, other)
         assert opened(own, tmp_path) == "self-test-missing"
-    record(own.settings, said(tested_at=an_hour_ago() - timedelta(days=DAYS)))
+    put(own, said(tested_at=an_hour_ago() - timedelta(days=DAYS)))
     assert opened(own, tmp_path) == "self-test-stale"
-    record(own.settings, said())
+    put(own, said())
     assert opened(own, tmp_path) == ""
-    record(own.settings, with_state(ProbeState.COULD_NOT_TELL))
+    put(own, with_state(ProbeState.COULD_NOT_TELL))
     assert opened(own, tmp_path) == "self-test-failed"
-    record(own.settings, said(host="elsewhere"))
+    put(own, said(host="elsewhere"))
     assert opened(own, tmp_path) == "self-test-failed"
-    record(own.settings, said())
+    put(own, said())
     assert opened(own, tmp_path) == ""
 
 
@@ -236,7 +244,10 @@ def test_a_line_whose_inside_somebody_else_signed_does_not_count(own: SampleGate
             bundle=forged.bundle,
         )
     )
-    assert newest_self_test(ledger.log.entries(), own.policy.digest(), ledger.trust) is None
+    assert (
+        newest_self_test(ledger.log.entries(), own.policy.digest(), own.settings.registry_uri, ledger.trust)
+        is None
+    )
     assert opened(own, tmp_path) == "self-test-missing"
 
 
@@ -249,12 +260,12 @@ def test_a_line_whose_inside_somebody_else_signed_does_not_count(own: SampleGate
 )
 def test_a_run_that_left_something_out_is_not_recorded(what: SelfTest, code: str, own: SampleGate) -> None:
     with pytest.raises(UsageError) as caught:
-        record(own.settings, what)
+        put(own, what)
     assert caught.value.code == code
     assert open_ledger(own.settings).log.entries() == ()
 
 
 def test_the_log_says_how_it_went(own: SampleGate) -> None:
-    entry = record(own.settings, with_state(ProbeState.FAILED))
+    entry = put(own, with_state(ProbeState.FAILED))
     assert isinstance(entry.body, SelfTestBody)
     assert entry.body.summary == f"failed on {this_host()} for policy demanding: clock-steady"

@@ -22,16 +22,17 @@ def this_host() -> str:
 
 
 def newest_self_test(
-    entries: Iterable[LogEntry], policy_digest: str, trust: Trust
+    entries: Iterable[LogEntry], policy_digest: str, registry_uri: str, trust: Trust
 ) -> RecordedSelfTest | None:
-    """The newest self-test of this host, with this version of the gate, for this policy, passed or not.
+    """The newest self-test of this host and version of the gate, for this policy and registry, passed or not.
 
     Args:
         entries: of the log, first to last.
         policy_digest: what was tested under another policy says nothing about this one.
+        registry_uri: where Releases go; another registry's bytes and clock are not this one's.
         trust: names the keys of the log.
     """
-    wanted = (this_host(), version.VERSION, policy_digest)
+    wanted = (this_host(), version.VERSION, policy_digest, registry_uri)
     for entry in reversed(tuple(entries)):
         body = entry.body
         if not isinstance(body, SelfTestBody):
@@ -42,6 +43,6 @@ def newest_self_test(
             _LOGGER.warning("the self-test of entry %d does not count: %s", entry.sequence, error)
             continue
         said = found.said
-        if (said.host, said.gate_version, said.policy_digest) == wanted:
+        if (said.host, said.gate_version, said.policy_digest, said.registry_uri) == wanted:
             return found
     return None

@@ -17,6 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from registry_gate.examine.confinement import serve
 from registry_gate.progress import Progress
@@ -50,8 +51,9 @@ def read_siblings(argument: str) -> str:
 def environments(argument: str) -> str:
     """Look for a secret in the environment of every process there is to see."""
     for pid in filter(str.isdigit, os.listdir("/proc")):  # noqa: PTH208 - what a parser would do
-        if argument.encode() in open(f"/proc/{pid}/environ", "rb").read():  # noqa: PTH123, SIM115
-            return f"found in {pid}"
+        with suppress(OSError), open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123
+            if argument.encode() in file.read():
+                return f"found in {pid}"
     raise OSError("found nowhere")
 
 

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -279,3 +280,10 @@ def test_the_index_is_published_on_the_server_and_read_with_plain_gets(
     assert loaded() == "revoked"
     assert server.ask(ADMIN, "DELETE", timestamp) == 200
     assert loaded() == "no-index"
+
+
+def test_the_server_says_its_version_and_the_time(as_admin: None, server: Server) -> None:
+    greeting = RestRegistry(server.uri).greet()
+    assert greeting.version == metadata.version("mlflow")
+    assert greeting.date is not None
+    assert abs((greeting.date - greeting.asked).total_seconds()) < 30

@@ -73,6 +73,7 @@ def self_test(
         progress: told how many probes are done.
     """
     began, monotonic = datetime.now(UTC), time.monotonic()
+    digest = _digest(policy)
     with tempfile.TemporaryDirectory(prefix="registry-gate-doctor-") as scratch:
         tested = Installation(settings, policy, Path(scratch), sample, began, monotonic)
         results = []
@@ -85,7 +86,8 @@ def self_test(
         host=this_host(),
         gate_version=version.VERSION,
         policy=policy,
-        policy_digest=_digest(policy),
+        policy_digest=digest,
+        registry_uri=settings.registry_uri,
         versions=machine.versions(),
         results=tuple(results),
     )

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import secrets
 import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from registry_gate.errors import ToolError
@@ -114,9 +116,29 @@ def _reading(installation: Installation) -> Said:
     deeds: list[Deed] = [*(("read", target) for target in targets), ("environments", secret)]
 
     what = "a file beside the input, /etc/passwd, the signing key, environments"
-    return _in_each_mode(
-        installation, "sandbox-reading", lambda mode, inputs: iter(_escapes(mode, inputs, deeds)), what
-    )
+    with _holding(secret):
+        return _in_each_mode(
+            installation, "sandbox-reading", lambda mode, inputs: iter(_escapes(mode, inputs, deeds)), what
+        )
+
+
+@contextmanager
+def _holding(secret: str) -> Iterator[None]:
+    """A process of this user whose environment holds a secret, and shows it to whoever may look."""
+    idle = [sys.executable, "-I", "-S", "-c", "print(flush=True); input()"]
+    with subprocess.Popen(
+        idle, env={"SECRET": secret}, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            if process.stdout is not None:
+                process.stdout.readline()  # it runs: its environment is in place
+            if secret.encode() not in Path(f"/proc/{process.pid}/environ").read_bytes():
+                raise ToolError(
+                    "probe-blind", "not even the parent sees the environment that holds the secret"
+                )
+            yield
+        finally:
+            process.kill()
 
 
 def _writing(installation: Installation) -> Said:
