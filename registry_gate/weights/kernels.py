@@ -102,28 +102,29 @@ _mixed: Callable[[np.uint64], np.uint64] = _mix
 
 
 def _count(patterns: Array, counts: Array, start: int) -> None:
-    """``counts`` is flat: class, then pattern."""
-    shift = np.uint64(16 if counts.size > CLASSES * 256 else 8)
+    """``counts`` is flat: pattern, then class, so that the four of one pattern share a cache line."""
     stop = patterns.size
     head = min((32 - start % 32) % 32, stop)
-    _count_some(patterns[:head], counts, start, shift)
+    _count_some(patterns[:head], counts, start)
     groups = (stop - head) // 32
+    first = (start + head) // 32
+    whole = patterns[head : head + groups * 32]  # counted from zero: no index needs a look at its sign
     for group in range(groups):
-        begin = head + group * 32
-        bits = _mixed(np.uint64((start + begin) // 32))
+        begin = group * 32
+        bits = _mixed(np.uint64(first + group))
         for element in range(32):  # a constant count, so that the compiler unrolls it
             kind = (bits >> np.uint64(2 * element)) & np.uint64(3)
-            counts[(kind << shift) | np.uint64(patterns[begin + element])] += np.uint32(1)
+            counts[(np.uint64(whole[begin + element]) << np.uint64(2)) | kind] += np.uint32(1)
     tail = head + groups * 32
-    _count_some(patterns[tail:], counts, start + tail, shift)
+    _count_some(patterns[tail:], counts, start + tail)
 
 
-def _count_few(patterns: Array, counts: Array, start: int, shift: np.uint64) -> None:
+def _count_few(patterns: Array, counts: Array, start: int) -> None:
     """The same for elements of one group."""
     bits = _mixed(np.uint64(start // 32))
     for element in range(patterns.size):
         kind = (bits >> np.uint64(2 * (start % 32 + element))) & np.uint64(3)
-        counts[(kind << shift) | np.uint64(patterns[element])] += np.uint32(1)
+        counts[(np.uint64(patterns[element]) << np.uint64(2)) | kind] += np.uint32(1)
 
 
 # Compiled functions call compiled ones: this name is bound anew before anything is compiled.
