@@ -115,7 +115,7 @@ def _count(halves: _Loop, octets: _Loop, few: _Loop) -> Callable[[Array, Array, 
 
 
 def _count_halves(words: Array, counts: Array, start: int) -> None:
-    """Whole groups of 16-bit patterns; ``counts`` is flat: class, then pattern."""
+    """Whole groups of 16-bit patterns; ``counts`` is flat: pattern, then class, four in a cache line."""
     for group in range(words.size // 8):
         bits = _mixed(np.uint64(start // 32 + group))
         for inside in range(8):  # constant counts, so that the compiler unrolls both loops
@@ -123,7 +123,7 @@ def _count_halves(words: Array, counts: Array, start: int) -> None:
             for element in range(4):
                 kind = (bits >> np.uint64(2 * (4 * inside + element))) & np.uint64(3)
                 pattern = (word >> np.uint64(16 * element)) & np.uint64(0xFFFF)
-                counts[(kind << np.uint64(16)) | pattern] += np.uint32(1)
+                counts[(pattern << np.uint64(2)) | kind] += np.uint32(1)
 
 
 def _count_octets(words: Array, counts: Array, start: int) -> None:
@@ -135,16 +135,15 @@ def _count_octets(words: Array, counts: Array, start: int) -> None:
             for element in range(8):
                 kind = (bits >> np.uint64(2 * (8 * inside + element))) & np.uint64(3)
                 pattern = (word >> np.uint64(8 * element)) & np.uint64(0xFF)
-                counts[(kind << np.uint64(8)) | pattern] += np.uint32(1)
+                counts[(pattern << np.uint64(2)) | kind] += np.uint32(1)
 
 
 def _count_few(patterns: Array, counts: Array, start: int) -> None:
     """The same, of either width, for elements of one group."""
-    shift = np.uint64(8 * patterns.itemsize)
     bits = _mixed(np.uint64(start // 32))
     for element in range(patterns.size):
         kind = (bits >> np.uint64(2 * (start % 32 + element))) & np.uint64(3)
-        counts[(kind << shift) | np.uint64(patterns[element])] += np.uint32(1)
+        counts[(np.uint64(patterns[element]) << np.uint64(2)) | kind] += np.uint32(1)
 
 
 def _moments(found: Array, start: int, pivot: float, counts: Array, reals: Array, bins: Array) -> None:

@@ -130,7 +130,7 @@ class _Histogram:
         self._dtype = dtype
         self._values = values(dtype)
         self._kind = np.dtype("u1" if len(self._values) == 256 else "<u2")
-        self._counts = np.zeros((CLASSES, len(self._values)), dtype=np.uint32)
+        self._counts = np.zeros((len(self._values), CLASSES), dtype=np.uint32)
         self._flushed: NDArray[np.int64] | None = None
         self._elements = self._since = 0
 
@@ -141,10 +141,10 @@ class _Histogram:
             compiled.count(patterns, self._counts.reshape(-1), self._elements)
         else:
             size = len(self._values)
-            place = classes(self._elements, patterns.size) * np.uint64(size) + patterns
+            place = patterns.astype(np.uint64) * np.uint64(CLASSES) + classes(self._elements, patterns.size)
             self._counts += (
                 np.bincount(place.view(np.int64), minlength=CLASSES * size)
-                .reshape(CLASSES, size)
+                .reshape(size, CLASSES)
                 .astype(np.uint32)
             )
         self._elements += patterns.size
@@ -154,7 +154,7 @@ class _Histogram:
             self._counts[:] = 0
 
     def _all(self) -> NDArray[np.int64]:
-        counts = self._counts.astype(np.int64)
+        counts = np.ascontiguousarray(self._counts.T, dtype=np.int64)
         return counts if self._flushed is None else counts + self._flushed
 
     def result(self, rows: RowStatistics | None) -> Statistics:
