@@ -6,7 +6,6 @@ import sys
 
 from benchmarks import (
     audit,
-    behaviour,
     cold_start,
     conversion,
     drift,
@@ -18,13 +17,16 @@ from benchmarks import (
     stages,
     triage,
 )
+from benchmarks.bank import __main__ as bank
+from benchmarks.text_bank import __main__ as text_bank
 
 _ALL = {
     "names": name_check.main,
     "audit": audit.main,
     "guard": guard.main,
     "scanners": scanners.main,
-    "behaviour": behaviour.main,
+    "behaviour": bank.main,
+    "text-behaviour": text_bank.main,
     "stages": stages.main,
     "conversion": conversion.main,
     "raw-pickle": raw_pickle.main,

@@ -7,10 +7,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter
 
 import torch
+from blake3 import blake3
 
 from registry_gate.evidence import TensorMeasurement
 from registry_gate.weights.drift import drift
@@ -67,7 +67,7 @@ def _edits(wide: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Te
 
 def _print(tensor: torch.Tensor, kind: str) -> Fingerprint:
     data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = blake3(data).hexdigest()
     meter = TensorMeter(kind)
     meter.update(memoryview(data))
     measured = TensorMeasurement(
@@ -75,8 +75,8 @@ def _print(tensor: torch.Tensor, kind: str) -> Fingerprint:
         file="model.safetensors",
         dtype=kind,
         shape=tuple(tensor.shape),
-        source_sha256=digest,
-        staged_sha256=digest,
+        source_blake3=digest,
+        staged_blake3=digest,
         **vars(meter.result()),
     )
     return fingerprint([measured])

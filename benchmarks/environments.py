@@ -13,6 +13,7 @@ PEERS = {
     "modelaudit": "modelaudit==0.2.54",
 }
 MLSEC = "mlsec==2.0.0"
+MITHRIDATIUM = "mithridatium==0.1.2"
 ENVS = Path(__file__).resolve().parent / "results" / "envs"
 
 
@@ -32,9 +33,18 @@ def environment(name: str) -> Path | None:
 
 def mlsec() -> Path | None:
     """The folder mlsec is installed in, for ``PYTHONPATH``: it runs on this environment's torch."""
-    folder = ENVS / "mlsec"
-    if not (folder / "mlsec").is_dir():
-        command = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(folder), MLSEC]
-        if subprocess.run(command, check=False).returncode:
+    return _folder("mlsec", MLSEC)
+
+
+def mithridatium() -> Path | None:
+    """The folder Mithridatium is installed in, for ``PYTHONPATH``, as :func:`mlsec`."""
+    return _folder("mithridatium", MITHRIDATIUM)
+
+
+def _folder(name: str, requirement: str) -> Path | None:
+    folder = ENVS / name
+    if not (folder / name).is_dir():
+        target = ["--no-deps", "--target", str(folder), requirement]
+        if subprocess.run([sys.executable, "-m", "pip", "install", "-q", *target], check=False).returncode:
             return None
     return folder

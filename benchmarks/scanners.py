@@ -42,6 +42,7 @@ def peer_codes(name: str, targets: list[str], home: str) -> dict[str, int]:
             text=True,
             timeout=_SECONDS,
             env=quiet,
+            cwd=home,  # fickling leaves a report where it is run
             check=False,
         )
         output = done.stdout

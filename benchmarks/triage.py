@@ -21,6 +21,8 @@ from pathlib import Path
 
 from benchmarks import environments
 from benchmarks.processes import Spent, cpu_seconds
+from registry_gate.weights.regions import Meters
+from registry_gate.weights.statistics import TensorMeter
 
 
 def main() -> None:
@@ -50,6 +52,7 @@ def main() -> None:
             for what, run in contestants.items():
                 found[what].append(_timed(run))
         _report(found, size)
+        _on_a_gpu(source, Path(name), size)
         runs = found["gate: triage, confined reader included"]
         own = Spent(
             statistics.median(item.wall for item in runs), statistics.median(item.cpu for item in runs)
@@ -70,22 +73,56 @@ def _report(found: dict[str, list[Spent]], size: int) -> None:
     print(f"bar: fused with hashing at most 1.3 x sha256: {ratio:.2f} {'met' if ratio <= 1.3 else 'MISSED'}")
     cpu = statistics.median(a.cpu / b.cpu for a, b in zip(found[fused], found[first], strict=True))
     print(f"  half its CPU seconds, what two idle cores could do at best: {cpu / 2:.2f} x sha256")
-    print("statistics on a GPU: not measured")
 
 
-def _measurer(source: Path, scratch: Path) -> Callable[[], None]:
+def _on_a_gpu(source: Path, scratch: Path, size: int) -> None:
+    """The pass with its statistics on a GPU, and those alone beside the device's own speed of copying."""
+    import torch
+
+    if not torch.cuda.is_available():
+        print("statistics on a GPU: not measured (there is none here)")
+        return
+    from registry_gate.weights.devices import open_device
+
+    device = open_device("cuda")
+    measure = _measurer(source, scratch, device.meter)
+    measure()
+    print(f"gate, statistics on {device.name}: {_timed(measure).wall:.2f} s wall for {size / 1e9:.2f} GB")
+    from registry_gate.weights.device_meter import DeviceMeter
+
+    piece = torch.randn(1 << 21, device="cuda").half().view(torch.uint8)
+    meter = DeviceMeter("F16", 4096, device)
+
+    def take(times: int) -> None:
+        for _ in range(times):
+            meter.add_there(piece)
+        torch.cuda.synchronize()
+
+    take(10)
+    speed = 500 * piece.numel() / _timed(lambda: take(500)).wall / 1e9
+    whole = torch.empty(1 << 30, dtype=torch.uint8, device="cuda")
+    torch.cuda.synchronize()
+
+    def copy() -> None:
+        whole.clone()
+        torch.cuda.synchronize()
+
+    copy()
+    bandwidth = 2 * whole.numel() / _timed(copy).wall / 1e9
+    print(f"  kernels alone: {speed:.0f} GB/s of float16, {speed / bandwidth:.0%} of {bandwidth:.0f} GB/s")
+
+
+def _measurer(source: Path, scratch: Path, meters: Meters = TensorMeter) -> Callable[[], None]:
     from registry_gate.evidence import CopyPlan
     from registry_gate.formats import ReaderLimits, describe
-    from registry_gate.weights.lanes import Lanes
-    from registry_gate.weights.measuring import LANES, measure_file
+    from registry_gate.weights.measuring import measure_file
 
     # Our own file, just written: here the reader may look at it without its sandbox.
     facts = describe(source, source.name, ReaderLimits())
     plan = CopyPlan(source=source.name, target=source.name, tensors=facts.tensors)
 
     def measure() -> None:
-        with Lanes(LANES) as lanes:
-            measure_file(lanes, source, plan, scratch, lambda _: None)
+        measure_file(source, plan, scratch, lambda _: None, meters)
 
     return measure
 

@@ -10,6 +10,7 @@ from registry_gate import archive, review
 from registry_gate.candidate import registered_name
 from registry_gate.decision import Decision, Verdict, decide
 from registry_gate.examination import Examination, Options, begin, resume
+from registry_gate.examine.behaviour import Probing
 from registry_gate.local_scan import scan_local
 from registry_gate.log.admission_log import AdmissionLog
 from registry_gate.log.entries import DecisionBody
@@ -179,9 +180,7 @@ def _begin(
 
 def _options(request: Request, *, full: bool = False, out_of_scope: frozenset[str] = frozenset()) -> Options:
     return Options(
-        probe_data=request.probe_data,
-        device=request.device,
-        seed=request.seed,
+        Probing(probe_data=request.probe_data, device=request.device, seed=request.seed),
         full=full or request.full_report,
         out_of_scope=out_of_scope,
     )

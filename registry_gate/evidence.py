@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from registry_gate.candidate import Candidate, Listing, SeenFacts, Sha256, SnapshotFile
 from registry_gate.finding import CheckResult, Scalar
-from registry_gate.record import Record
+from registry_gate.hashing import BLAKE3, SHA256, AlgorithmName, Hex, is_sha256
+from registry_gate.record import Record, is_none
 from registry_gate.self_test import RecordedSelfTest
 
 
@@ -188,8 +190,8 @@ class WeightSet(Record):
 class StagedFile(Record):
     """A file of the Release-to-be.
 
-    ``chunks`` are sha256 of consecutive pieces that end at the bytes ``chunk_ends``, aligned to tensors, or
-    where that is empty are ``chunk_size`` long.
+    ``chunks`` are digests, by ``algorithm``, of consecutive pieces that end at the bytes ``chunk_ends``,
+    aligned to tensors, or where that is empty are ``chunk_size`` long.
     """
 
     name: str
@@ -197,7 +199,8 @@ class StagedFile(Record):
     sha256: Sha256
     chunk_size: int
     chunk_ends: tuple[int, ...] = ()
-    chunks: tuple[Sha256, ...]
+    algorithm: AlgorithmName = Field(default=SHA256, exclude_if=is_sha256)
+    chunks: tuple[Hex, ...]
     source: str
     source_sha256: Sha256
 
@@ -221,6 +224,7 @@ class RowStatistics(Record):
 class TensorMeasurement(Record):
     """One staged tensor: the conversion proof (digests on both sides) and its statistics.
 
+    Both digests are of one algorithm: BLAKE3, or sha256 in what was measured before that was used.
     ``minimum``, ``maximum``, ``mean``, ``std`` are over the finite elements, None where there are none or
     the dtype has no order (complex: of the magnitude). ``nan``, ``inf``, ``zeros`` are element counts.
     ``histogram`` holds (octave, negative, positive): how many finite elements have a magnitude from
@@ -232,8 +236,10 @@ class TensorMeasurement(Record):
     file: str
     dtype: str
     shape: tuple[int, ...]
-    source_sha256: Sha256
-    staged_sha256: Sha256
+    source_sha256: Sha256 | None = Field(default=None, exclude_if=is_none)
+    staged_sha256: Sha256 | None = Field(default=None, exclude_if=is_none)
+    source_blake3: Hex | None = Field(default=None, exclude_if=is_none)
+    staged_blake3: Hex | None = Field(default=None, exclude_if=is_none)
     elements: int
     nan: int
     inf: int
@@ -246,6 +252,28 @@ class TensorMeasurement(Record):
     sketch: tuple[float, ...] = ()
     low_bits: float | None = None
     rows: RowStatistics | None = None
+
+    @model_validator(mode="after")
+    def _one_pair(self) -> Self:
+        old = (self.source_sha256 is not None, self.staged_sha256 is not None)
+        new = (self.source_blake3 is not None, self.staged_blake3 is not None)
+        if {old, new} != {(True, True), (False, False)}:
+            raise ValueError("the digests of a tensor are one pair, of one algorithm")
+        return self
+
+    @property
+    def source_digest(self) -> str:
+        """``algorithm:hex`` of its bytes as the source has them."""
+        return _tagged(self.source_sha256, self.source_blake3)
+
+    @property
+    def staged_digest(self) -> str:
+        """``algorithm:hex`` of its bytes as they were staged."""
+        return _tagged(self.staged_sha256, self.staged_blake3)
+
+
+def _tagged(sha256: str | None, blake3: str | None) -> str:
+    return f"{BLAKE3}:{blake3}" if sha256 is None else f"{SHA256}:{sha256}"
 
 
 class Staged(Record):
@@ -275,12 +303,22 @@ class Structure(Record):
     mismatched: tuple[str, ...] = ()
 
 
+class Picture(Record):
+    """A small picture of what a test found: ``pixels`` are rows of red, green, blue bytes, as hexadecimal."""
+
+    title: str = Field(max_length=100)
+    height: int = Field(gt=0, le=64)
+    width: int = Field(gt=0, le=64)
+    pixels: str = Field(pattern="^[0-9a-f]*$", max_length=64 * 64 * 6)
+
+
 class BehaviourMeasurement(Record):
     """One behavioural test. ``status``: ``measured``, ``not_applicable``, ``unavailable`` or ``error``.
 
     ``statistic`` is the test's own number, ``score`` maps it to [0, 1] (higher is more suspicious),
     ``per_class`` holds one statistic a class, ``samples`` one an input, by the kind of input, where the test
-    judges inputs; ``power_note`` says what the test can and cannot see.
+    judges inputs; ``pictures`` show what was found; ``power_note`` says what the test can and cannot see.
+    Tests made together share their time evenly.
     """
 
     test: str
@@ -295,9 +333,11 @@ class BehaviourMeasurement(Record):
     per_class: tuple[float, ...] = ()
     samples: dict[str, tuple[float, ...]] = {}
     details: dict[str, Scalar] = {}
+    pictures: tuple[Picture, ...] = Field(default=(), max_length=8)
     seed: int | None = None
     device: str | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     power_note: str = ""
 
 

@@ -16,7 +16,7 @@ from registry_gate.checks.check import Check, Stage
 from registry_gate.decision import disposition
 from registry_gate.errors import Refused
 from registry_gate.evidence import Evidence, Facts, FileFormat, History, Problem
-from registry_gate.examine.behaviour import examine_behaviour
+from registry_gate.examine.behaviour import Probing, examine_behaviour
 from registry_gate.examine.files import examine_files
 from registry_gate.finding import CheckResult, Status
 from registry_gate.intake.signatures import examine_signatures
@@ -32,15 +32,13 @@ _DOCUMENTS = (FileFormat.JSON, FileFormat.TEXT, FileFormat.YAML, FileFormat.SENT
 
 @dataclass(frozen=True)
 class Options:
-    """How to examine: where probe data lies, on which device and seed, which checks are out of scope.
+    """How to examine: how behaviour is tested, which checks are out of scope.
 
     ``full`` goes on after a rejection, so that the report holds every reason and not the first stage's only.
     ``stages`` are walked, the others left out; a ``bare_file`` has no repository around it.
     """
 
-    probe_data: Path | None = None
-    device: str = "auto"
-    seed: int = 0
+    probing: Probing = field(default_factory=Probing)
     full: bool = False
     out_of_scope: frozenset[str] = frozenset()
     stages: frozenset[Stage] = frozenset(Stage)
@@ -107,9 +105,7 @@ class Examination:
                 behaviour=examine_behaviour(
                     self.evidence.staged,
                     self.policy,
-                    probe_data=options.probe_data,
-                    device=options.device,
-                    seed=options.seed,
+                    options.probing,
                     progress=self.progress,
                 )
             )

@@ -43,6 +43,8 @@ def scan_local(
     else:
         source = FolderSource(_UNNAMED, _alone(path, workspace))
         stages = frozenset({Stage.FILES, Stage.TENSORS})
+        if options.probing.architecture is not None:  # a bare state dict whose network is named
+            stages |= {Stage.BEHAVIOUR}
         elsewhere = {check.name for check in CHECKS if check.stage not in stages}
         scope = replace(
             options,

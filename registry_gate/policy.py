@@ -12,6 +12,8 @@ from typing import Any, Literal
 import yaml
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from registry_gate.backdoor.fusion import Fusion
+from registry_gate.backdoor.text_reference import TextReferences
 from registry_gate.errors import UsageError
 from registry_gate.evidence import FileFormat
 from registry_gate.finding import Confidence, Severity, Slug
@@ -69,15 +71,18 @@ class PickleAllowList(Record):
     """Exact (module, full qualified name) pairs that checkpoints may import, with the list's date.
 
     ``calls`` and ``states`` say, by module and name, what a listed name may be called with and what state
-    its result may be given; ``filled`` are names whose results may have entries set. What stands in none of
-    them may be imported and nothing else. The language of the patterns stands in the list itself.
+    its result may be given, ``made`` what its ``__new__`` may be; ``filled`` are names whose results may have
+    entries set, ``extended`` items appended. What stands in none of them may be imported and nothing else.
+    The language of the patterns stands in the list itself.
     """
 
     dated: date
     globals: dict[str, tuple[str, ...]]
     calls: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
     states: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
+    made: dict[str, dict[str, tuple[JsonValue, ...]]] = {}
     filled: dict[str, tuple[str, ...]] = {}
+    extended: dict[str, tuple[str, ...]] = {}
 
     def allows(self, module: str, name: str) -> bool:
         """True only for an exact pair of the list."""
@@ -182,7 +187,7 @@ class Policy(Record):
     limits: Limits
     provenance: Provenance
     thresholds: dict[str, float]
-    mm_bd_profile: Literal["batched-adam", "published"] = "batched-adam"
+    mm_bd_profile: Literal["fast", "paper"] = "fast"
     sandboxes: tuple[str, ...]
     statement_days: int = Field(gt=0)
     evidence_days: int = Field(default=730, gt=0)
@@ -192,6 +197,8 @@ class Policy(Record):
     self_test_days: int | None = Field(default=None, gt=0)
     protected: ProtectedNames
     pickle_allow_list: PickleAllowList
+    behaviour_fusion: Fusion | None = None
+    text_references: TextReferences | None = None
 
     def task(self, task: str | None) -> TaskRequirement:
         """The behaviour requirement of a task, the one of ``other_tasks`` when it has none of its own."""
@@ -222,8 +229,9 @@ def policies_folder() -> Path:
 def load_policy(reference: str | Path = "default") -> Policy:
     """Load a shipped policy by name or any policy by path.
 
-    A document names its data tables (``protected``, ``pickle_allow_list``) by file, relative to itself, or
-    shipped ones as ``shipped:protected-names``; they are read in, so the policy's digest covers them.
+    A document names its data tables (``protected``, ``pickle_allow_list``, ``behaviour_fusion``,
+    ``text_references``) by file, relative to itself, or shipped ones as ``shipped:protected-names``; they are
+    read in, so the policy's digest covers them.
 
     Raises:
         UsageError: ``bad-policy`` when the file is missing, not YAML, has unknown or duplicate keys or
@@ -234,7 +242,7 @@ def load_policy(reference: str | Path = "default") -> Policy:
     document = _read_yaml(path)
     if not isinstance(document, dict):
         raise _bad(path, "the document is not a mapping")
-    for key in ("protected", "pickle_allow_list"):
+    for key in ("protected", "pickle_allow_list", "behaviour_fusion", "text_references"):
         value = document.get(key)
         if isinstance(value, str):
             document[key] = _read_yaml(_table_path(path, value))

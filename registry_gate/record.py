@@ -15,10 +15,23 @@ def canonical_json(value: Any) -> bytes:
     return text.encode()
 
 
+def canonical_digest(value: Any) -> str:
+    """``sha256:<hex>`` of a JSON value's one byte sequence."""
+    return "sha256:" + hashlib.sha256(canonical_json(value)).hexdigest()
+
+
 def readable_json(value: Any) -> bytes:
     """Serialise a JSON value to one byte sequence that people can read: sorted, indented, ASCII, no NaN."""
     text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def is_none(value: object) -> bool:
+    """For ``exclude_if``: a field that came later is not written where it holds nothing.
+
+    So what was signed before it came keeps its canonical form, and its digest.
+    """
+    return value is None
 
 
 class Record(BaseModel):

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from registry_gate.candidate import Sha256, SourceKind
+from registry_gate.hashing import SHA256, AlgorithmName, Hex, is_sha256
 from registry_gate.record import Record, canonical_json
 
 BOM_FILE = "bom.cdx.json"
@@ -20,8 +21,8 @@ Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 class ManifestFile(Record):
     """One file under ``model/``.
 
-    ``chunks`` are sha256 of consecutive pieces that end at the bytes ``chunk_ends``, aligned to tensors, or
-    where that is empty are ``chunk_size`` long.
+    ``chunks`` are digests, by ``algorithm``, of consecutive pieces that end at the bytes ``chunk_ends``,
+    aligned to tensors, or where that is empty are ``chunk_size`` long.
     """
 
     name: str
@@ -29,7 +30,8 @@ class ManifestFile(Record):
     sha256: Sha256
     chunk_size: int = Field(gt=0)
     chunk_ends: tuple[int, ...] = ()
-    chunks: tuple[Sha256, ...]
+    algorithm: AlgorithmName = Field(default=SHA256, exclude_if=is_sha256)
+    chunks: tuple[Hex, ...]
 
     def pieces(self) -> tuple[int, ...]:
         """The byte after the last of each piece, in order."""

@@ -192,8 +192,8 @@ def _check_held(root: Path, staged: Staged) -> None:
         if folder.names() != {file.name for file in manifest.files}:
             raise refusal("unexpected-file", "the files held are not those of the evidence")
         for file in manifest.files:
-            with folder.open(file.name) as stream:
-                check_bytes(stream, file)
+            with folder.reading(file.name, file.size) as reading:
+                check_bytes(reading, file)
 
 
 def in_review(log: AdmissionLog, what: str) -> LogEntry:

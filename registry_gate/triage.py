@@ -12,7 +12,7 @@ from registry_gate import version
 from registry_gate.candidate import Candidate, Snapshot, SnapshotFile, SourceKind
 from registry_gate.checks import CHECKS
 from registry_gate.decision import disposition
-from registry_gate.errors import FetchError
+from registry_gate.errors import FetchError, ToolError
 from registry_gate.evidence import CopyPlan, Evidence, Facts, Staged, TensorMeasurement, WeightSet
 from registry_gate.examine.files import examine_file, examine_files
 from registry_gate.finding import CheckResult, Status
@@ -20,11 +20,13 @@ from registry_gate.policy import Disposition, Policy
 from registry_gate.progress import Progress
 from registry_gate.record import Record
 from registry_gate.weights.carrying import weights_like
+from registry_gate.weights.devices import device_for
 from registry_gate.weights.drift import Drift, drift
 from registry_gate.weights.fingerprint import Fingerprint, fingerprint
-from registry_gate.weights.lanes import Lanes
-from registry_gate.weights.measuring import LANES, measure_file
+from registry_gate.weights.measuring import measure_file
+from registry_gate.weights.regions import Meters
 from registry_gate.weights.selection import select_weights
+from registry_gate.weights.statistics import TensorMeter
 
 _FILES = frozenset({"file-formats", "pickle-program", "pickle-scanner"})
 _TENSORS = frozenset({"weight-values", "final-rows", "low-bits"})
@@ -35,7 +37,8 @@ class Triage(Record):
     """What was seen. ``clean`` is False for anything that a person should look at before use.
 
     ``results`` are of the checks that apply to weights alone; ``unread`` names files that look like weights
-    and were not measured, each with the reason; ``drift`` is None where no reference was given.
+    and were not measured, each with the reason; ``drift`` is None where no reference was given. ``device``
+    says what took the statistics, and why not the device that was wanted.
     """
 
     path: str
@@ -44,6 +47,7 @@ class Triage(Record):
     elements: int
     bytes: int
     seconds: float
+    device: str
     results: tuple[CheckResult, ...]
     unread: tuple[tuple[str, str], ...]
     drift: tuple[Drift, ...] | None
@@ -51,7 +55,7 @@ class Triage(Record):
 
 
 def triage(
-    path: Path, policy: Policy, reference: Fingerprint | None, progress: Progress
+    path: Path, policy: Policy, reference: Fingerprint | None, progress: Progress, device: str = "auto"
 ) -> tuple[Triage, Fingerprint | None]:
     """Measure and judge the weights of a file or a folder.
 
@@ -62,6 +66,8 @@ def triage(
         policy: limits, thresholds and what findings mean.
         reference: of an earlier model, to compare with.
         progress: stages ``read`` in files and ``measure`` in bytes.
+        device: ``auto``, ``cpu`` or ``cuda``: what takes the statistics. The weights are measured in this
+            process, which parses nothing: the confined child needs no device.
 
     Returns:
         The report, and the fingerprint where any tensor was measured.
@@ -69,11 +75,12 @@ def triage(
     Raises:
         FetchError: ``unreadable``.
         Refused: ``bad-copy-plan``, ``bytes-changed``.
-        ToolError: the readers could not be confined.
+        ToolError: the readers could not be confined; ``device-failed``.
+        UsageError: ``bad-device``.
     """
     started = time.perf_counter()
     root, facts, chosen = _read(path, policy, progress)
-    tensors = _measure(root, chosen, progress)
+    tensors, used = _measure(root, chosen, progress, device)
     results = _judge(facts, chosen, tensors, policy)
     found = fingerprint(tensors) if tensors else None
     moved = drift(reference, found) if reference and found else None
@@ -90,6 +97,7 @@ def triage(
         elements=sum(item.elements for item in tensors),
         bytes=sum(tensor.nbytes for plan in chosen.plans for tensor in plan.tensors),
         seconds=round(time.perf_counter() - started, 3),
+        device=used,
         results=results,
         unread=unread,
         drift=moved,
@@ -135,16 +143,35 @@ def _every_file(facts: Facts) -> WeightSet:
     return WeightSet(plans=plans)
 
 
-def _measure(root: Path, chosen: WeightSet, progress: Progress) -> tuple[TensorMeasurement, ...]:
+def _measure(
+    root: Path, chosen: WeightSet, progress: Progress, device: str
+) -> tuple[tuple[TensorMeasurement, ...], str]:
+    """The measurements, and what took them, in words."""
     total = sum((root / plan.source).stat().st_size for plan in chosen.plans)
+    opened, words = device_for(device, total)
+    if opened is None:
+        return _measured(root, chosen, progress, total, TensorMeter), words
+    try:
+        return _measured(root, chosen, progress, total, opened.meter), words
+    except ToolError as error:
+        if error.code != "device-failed" or device != "auto":
+            raise
+        # everything again: half of one device's numbers and half of another's would be hard to account for
+        words = f"cpu, because {opened.name} was tried and failed: {error.message}"
+        return _measured(root, chosen, progress, total, TensorMeter), words
+
+
+def _measured(
+    root: Path, chosen: WeightSet, progress: Progress, total: int, meters: Meters
+) -> tuple[TensorMeasurement, ...]:
     before, found = 0, list[TensorMeasurement]()
-    with Lanes(LANES) as lanes, tempfile.TemporaryDirectory(prefix="registry-gate-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="registry-gate-") as scratch:
         for plan in chosen.plans:
 
             def done(count: int, base: int = before) -> None:
                 progress("measure", min(base + count, total), total)
 
-            found += measure_file(lanes, root / plan.source, plan, Path(scratch), done)
+            found += measure_file(root / plan.source, plan, Path(scratch), done, meters)
             before += (root / plan.source).stat().st_size
     return tuple(found)
 

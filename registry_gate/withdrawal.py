@@ -86,6 +86,23 @@ def clear_alias(ledger: Ledger, what: str) -> str:
     return f"alias {alias} of {name} is cleared"
 
 
+def check_moves(ledger: Ledger, what: str, version: int) -> None:
+    """Refuse to revoke what is to stay: an alias that was moved already leads to the good version.
+
+    Raises:
+        UsageError: ``alias-already-there``: run twice, the same command would revoke what it moved to.
+    """
+    name, alias = _alias(what)
+    current = Registry(ledger.settings.registry_uri).version_for(name, alias)
+    if current is not None and current.version == version:
+        raise UsageError(
+            "alias-already-there",
+            f"alias {alias} of {name} leads to version {version} already",
+            why="what the reference leads to would be revoked, and that is what is to stay",
+            todo="to revoke another version, name it: models:/NAME/VERSION or sha256:...",
+        )
+
+
 def move_alias_back(ledger: Ledger, what: str, version: int) -> str:
     """Point the alias that a reference names at an older version, verified first; returns what was done.
 

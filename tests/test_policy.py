@@ -65,8 +65,8 @@ def test_a_broken_policy_is_a_usage_error(tmp_path: Path, text: str, says: str) 
 def test_the_published_search_is_a_policys_choice_and_nothing_else_is(tmp_path: Path) -> None:
     document = yaml.safe_load((policies_folder() / "default.yaml").read_text())
     path = tmp_path / "policy.yaml"
-    path.write_text(yaml.safe_dump(document | {"mm_bd_profile": "published"}))
-    assert load_policy(path).mm_bd_profile == "published"
+    path.write_text(yaml.safe_dump(document | {"mm_bd_profile": "paper"}))
+    assert load_policy(path).mm_bd_profile == "paper"
     path.write_text(yaml.safe_dump(document | {"mm_bd_profile": "guesswork"}))
     with pytest.raises(UsageError) as refused:
         load_policy(path)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from registry_gate import errors, verify
+from registry_gate.cli.app import run
 from registry_gate.index.content import RevokedRelease, RevokedSequences, RevokedSigner
 from registry_gate.index.edits import with_floor
 from registry_gate.ledger import open_ledger
@@ -76,6 +77,20 @@ def test_the_alias_moves_back_when_asked_and_only_to_what_verifies(
     assert caught.value.code == "revoked"
     move_alias_back(ledger, "acme/back", first.version)
     assert verify("acme/back").sequence == 1
+
+
+def test_the_same_command_twice_never_revokes_what_the_alias_was_moved_to(
+    store: SampleStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = store.admit(tmp_path / "1", "acme/twice", {"weights.bin": b"1"}, sequence=1)
+    store.admit(tmp_path / "2", "acme/twice", {"weights.bin": b"2"}, sequence=2)
+    command = ["revoke", "acme/twice", "--reason", "worse", "--move-alias-to", str(first.version)]
+    assert run(command) == 0
+    assert verify("acme/twice").sequence == 1
+    capsys.readouterr()
+    assert run(command) == 1
+    assert "alias-already-there" in capsys.readouterr().err
+    assert verify("acme/twice").sequence == 1
 
 
 def test_by_range_and_by_signer(store: SampleStore, tmp_path: Path) -> None:

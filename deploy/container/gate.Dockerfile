@@ -14,7 +14,7 @@ ARG RUN_IMAGE=gcr.io/distroless/python3-debian12:nonroot
 FROM ${BUILD_IMAGE} AS build
 WORKDIR /src
 COPY requirements.lock requirements-torch.lock ./
-# Verifying and pulling need five packages: the same versions as the lock, without what examining needs.
+# What verifying and pulling need, in the versions of the lock; what examining needs is left out.
 RUN sed -n -E 's/^([A-Za-z0-9._-]+(\[[a-z,-]+\])?==[^ ;]+).*/\1/p' requirements.lock > constraints.txt
 COPY pyproject.toml README.md LICENSE registry_gate_guard.pth ./
 COPY policies policies

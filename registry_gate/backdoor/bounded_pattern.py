@@ -17,9 +17,10 @@ import numpy as np
 import torch
 
 from registry_gate.backdoor.margin import Logits, Steps, groups, margins, unheard
+from registry_gate.backdoor.margin_gain import norms, unit
+from registry_gate.backdoor.victims import victims_of_each
 
 FEWEST_CLASSES = 3
-FEWEST_IMAGES = 9
 _MOST_ROWS = 540
 _REFERENCE_PIXELS = 3 * 32 * 32
 
@@ -29,7 +30,7 @@ class Recipe:
     """The search. Radii are pixel L2 norms at 3 x 32 x 32; they grow with the root of the pixel count."""
 
     images: int = 27
-    steps: int = 50
+    steps: int = 32
     radius: float = 3.0
     widest: float = 12.0
     flip_share: float = 0.8
@@ -86,15 +87,12 @@ def bounded_patterns(
     """
     if classes < FEWEST_CLASSES:
         raise ValueError(f"a gap between classes needs at least {FEWEST_CLASSES} of them, not {classes}")
-    chosen = [_draw(labels, target, recipe.images, generator) for target in range(classes)]
-    rows_each = min(len(index) for index in chosen)
-    if rows_each < FEWEST_IMAGES:
-        raise ValueError(f"{rows_each} usable images of other classes for some class, {FEWEST_IMAGES} needed")
+    chosen = victims_of_each(labels, classes, recipe.images, generator)
     norms: list[float] = []
     patterns: list[torch.Tensor] = []
-    parts = groups(classes, rows_each, _MOST_ROWS)
+    parts = groups(classes, chosen.shape[1], _MOST_ROWS)
     for number, part in enumerate(parts):
-        batch = torch.stack([images[chosen[target][:rows_each]] for target in part]).to(device)
+        batch = images[chosen[list(part)]].to(device)
 
         def step_done(done: int, total: int, number: int = number) -> None:
             report(number * total + done, len(parts) * total)
@@ -103,18 +101,6 @@ def bounded_patterns(
         norms += best.tolist()
         patterns.append(smallest.cpu())
     return _compare(norms, torch.cat(patterns), _scale(images) * recipe.widest)
-
-
-def _draw(labels: torch.Tensor, target: int, count: int, generator: torch.Generator) -> torch.Tensor:
-    """Indices of ``count`` images, spread as evenly over the classes other than ``target`` as they allow."""
-    order = torch.randperm(len(labels), generator=generator)
-    order = order[labels[order] != target]
-    seen: dict[int, int] = {}
-    ranks = []
-    for label in labels[order].tolist():
-        seen[label] = seen.get(label, -1) + 1
-        ranks.append(seen[label])
-    return order[torch.argsort(torch.tensor(ranks), stable=True)][:count]
 
 
 def _scale(images: torch.Tensor) -> float:
@@ -140,26 +126,18 @@ def _search(
         loss = torch.nn.functional.softplus(-margin).mean(dim=1).sum()
         (gradient,) = torch.autograd.grad(loss, pattern)
         with torch.no_grad():
-            norm = pattern.flatten(1).norm(dim=1)
+            norm = norms(pattern).flatten()
             flips = (margin > 0).float().mean(dim=1) >= recipe.flip_share
             better = flips & (norm < best)
             best = torch.where(better, norm, best)
             smallest[better] = pattern[better]
             grown = (radius * recipe.grow).clamp(max=widest) if step > recipe.patience else radius
             radius = torch.where(flips, recipe.shrink * torch.minimum(radius, norm), grown)
-            velocity = recipe.momentum * velocity + (1 - recipe.momentum) * _unit(gradient)
-            pattern -= recipe.step * radius.view(-1, 1, 1, 1) * _unit(velocity)
-            pattern *= (
-                (radius / pattern.flatten(1).norm(dim=1).clamp(min=1e-12)).clamp(max=1).view(-1, 1, 1, 1)
-            )
+            velocity = recipe.momentum * velocity + (1 - recipe.momentum) * unit(gradient)
+            pattern -= recipe.step * radius.view(-1, 1, 1, 1) * unit(velocity)
+            pattern *= (radius.view(-1, 1, 1, 1) / norms(pattern).clamp(min=1e-12)).clamp(max=1)
         report(step, recipe.steps)
     return best, smallest
-
-
-def _unit(vectors: torch.Tensor) -> torch.Tensor:
-    """Each row scaled to norm 1 (a zero row stays zero)."""
-    scaled: torch.Tensor = vectors / vectors.flatten(1).norm(dim=1).clamp(min=1e-12).view(-1, 1, 1, 1)
-    return scaled
 
 
 def _compare(norms: list[float], patterns: torch.Tensor, widest: float) -> BoundedPatterns:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from registry_gate.checks import (
+    backdoor_score,
     bounded_pattern,
     convertible,
     custom_code,
     file_formats,
+    final_layer,
     final_rows,
     first_seen,
     hub_scan,
@@ -22,6 +24,7 @@ from registry_gate.checks import (
     repo_name,
     source_bytes,
     strip,
+    text_trigger,
     weight_set,
     weight_values,
 )
@@ -47,9 +50,12 @@ CHECKS: tuple[Check, ...] = (
     final_rows.CHECK,
     low_bits.CHECK,
     model_structure.CHECK,
+    final_layer.CHECK,
     mm_bd.CHECK,
     bounded_pattern.CHECK,
     strip.CHECK,
+    text_trigger.CHECK,
+    backdoor_score.CHECK,
 )
 
 RULES: dict[str, Rule] = {rule.id: rule for check in CHECKS for rule in check.rules}

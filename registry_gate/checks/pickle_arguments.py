@@ -15,8 +15,9 @@ from registry_gate.policy import PickleAllowList
 
 _MAX_SHAPE = 4096
 _CONSTANTS = frozenset({"none", "bool", "int", "negative", "float", "text", "bytes", "string", "bytearray"})
-_TEXTS = frozenset({"number-code", "text-code"})
+_TEXTS = frozenset({"number-code", "text-code", "date-code"})
 _RESULTS = frozenset({"tensor", "storage", "=OrderedDict()"})
+_NARROWER = {"data": ("plain",), "types": ("plain", "data")}
 _PLAIN = frozenset({"ints", "={}", "list:plain", "dict:plain", "set:plain", "tuple:plain"})
 _DATA = frozenset({"list:data", "dict:data", "set:data", "tuple:data"})
 
@@ -25,15 +26,15 @@ def allowed(use: GlobalUse, listed: PickleAllowList) -> bool:
     """Whether what a pickle does with a listed name is on the list too.
 
     Args:
-        use: its ``use`` is a verb, and behind ``call`` and ``build`` a blank and a shape.
+        use: its ``use`` is a verb, and behind ``call``, ``new`` and ``build`` a blank and a shape.
         listed: the allow-list; a verb or a shape it says nothing of is not allowed.
     """
     verb, _, text = use.use.partition(" ")
     if verb == "import":
         return True
-    if verb == "items":
-        return use.name in listed.filled.get(use.module, ())
-    table = {"call": listed.calls, "build": listed.states}.get(verb, {})
+    if verb in ("items", "append"):
+        return use.name in (listed.filled if verb == "items" else listed.extended).get(use.module, ())
+    table = {"call": listed.calls, "new": listed.made, "build": listed.states}.get(verb, {})
     patterns = table.get(use.module, {}).get(use.name, ())
     shape = _shape(text)
     return shape is not None and any(fits(shape, pattern) for pattern in patterns)
@@ -79,7 +80,8 @@ def _is(shape: JsonValue, word: str) -> bool:
     wider = _WIDER.get(word)
     if wider is not None:
         return wider(shape)
-    return word.endswith(":data") and shape == word.replace(":data", ":plain")
+    kind, _, content = word.partition(":")
+    return shape in [f"{kind}:{narrower}" for narrower in _NARROWER.get(content, ())]
 
 
 def _is_text(shape: JsonValue) -> bool:
@@ -118,6 +120,7 @@ _WIDER: dict[str, Callable[[JsonValue], bool]] = {
     "bytes": lambda shape: shape == "=b",
     "text": _is_text,
     "dict:plain": lambda shape: shape == "={}" or (isinstance(shape, dict) and _plain(shape)),
-    "dict:data": lambda shape: shape == "dict:plain" or (isinstance(shape, dict) and _data(shape)),
+    "dict:data": lambda shape: shape in ("={}", "dict:plain") or (isinstance(shape, dict) and _data(shape)),
+    "dict:types": lambda shape: shape == "dict:types" or fits(shape, "dict:data"),
 }
 """Words that stand for more than themselves."""

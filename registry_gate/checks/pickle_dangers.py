@@ -73,3 +73,25 @@ def danger(module: str, name: str) -> str | None:
     if module in ("builtins", "__builtin__", "__builtins__"):
         return "runs code or reaches any object" if name.partition(".")[0] in _DANGEROUS_BUILTINS else None
     return _MODULES.get(module.partition(".")[0])
+
+
+_WHOLE_MODEL = (
+    "which is not on the allow-list: the model itself was pickled, and loading it runs the code of {!r}; "
+    "ask for its weights alone, model.state_dict(), as safetensors"
+)
+_MODELS = (
+    "torch.nn",
+    "torchvision",
+    "ultralytics",
+    "models",
+    "timm",
+    "transformers.models",
+    "diffusers.models",
+)
+
+
+def unlisted(module: str) -> str:
+    """What to say of a name that is not on the list; of parts of a whole model, what to do instead."""
+    if any(module == known or module.startswith(f"{known}.") for known in _MODELS):
+        return _WHOLE_MODEL.format(module.partition(".")[0])
+    return "which is not on the allow-list"

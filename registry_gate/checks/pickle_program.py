@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from registry_gate.checks.check import Check, Stage
 from registry_gate.checks.pickle_arguments import allowed
-from registry_gate.checks.pickle_dangers import danger
+from registry_gate.checks.pickle_dangers import danger, unlisted
 from registry_gate.evidence import Evidence, FileFacts, FileFormat, GlobalUse, PickleFacts, Problem
 from registry_gate.finding import (
     CheckResult,
@@ -170,7 +170,7 @@ def _off_list(file: FileFacts, pickle: PickleFacts, uses: list[GlobalUse]) -> Fi
     ability = danger(first.module, first.name)
     name = repr(f"{first.module}.{first.name}"[:200])
     done = " and ".join(sorted({_verb(use) for use in uses}))
-    tail = f", which {ability}" if ability else ", which is not on the allow-list"
+    tail = f", which {ability}" if ability else f", {unlisted(first.module)}"
     return Finding(
         rule=NOT_ALLOWED.id,
         severity=Severity.CRITICAL if ability else NOT_ALLOWED.severity,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from registry_gate.checks.check import Check, Stage
 from registry_gate.checks.measured import VERSION, judged
 from registry_gate.evidence import BehaviourMeasurement, Evidence
-from registry_gate.finding import CheckResult, Confidence, Finding, Rule, Severity
+from registry_gate.finding import CheckResult, Confidence, Finding, Rule, Scalar, Severity
 from registry_gate.policy import Policy
 
 NAME = "strip"
@@ -23,7 +23,23 @@ LOW_ENTROPY = Rule(
 
 def run(evidence: Evidence, policy: Policy) -> CheckResult:
     """A finding where at least the policy's ``strip-flagged-share`` of the inputs fall under the boundary."""
-    return judged(NAME, evidence, policy, (_RATE, _SHARE), _judge)
+    result = judged(NAME, evidence, policy, (_RATE, _SHARE), _judge)
+    compared = _against_baseline(evidence, policy, result)
+    return result.model_copy(update={"measurements": result.measurements | compared})
+
+
+def _against_baseline(evidence: Evidence, policy: Policy, result: CheckResult) -> dict[str, Scalar]:
+    """The model's clean entropy beside those of clean models of its class, where some are known."""
+    share = result.measurements.get("clean_entropy_share_of_log2_classes")
+    name = evidence.behaviour.structure.library_class if evidence.behaviour else None
+    known = policy.behaviour_fusion.entropy_baselines.get(name or "") if policy.behaviour_fusion else None
+    if known is None or not isinstance(share, float):
+        return {}
+    return {
+        "baseline_entropy_share": known.mean,
+        "baseline_models": known.models,
+        "deviations_from_baseline": round((share - known.mean) / max(known.std, 1e-3), 2),
+    }
 
 
 def _judge(test: BehaviourMeasurement, statistic: float, limits: dict[str, float]) -> list[Finding]:

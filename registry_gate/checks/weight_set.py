@@ -54,7 +54,7 @@ def run(evidence: Evidence, policy: Policy) -> CheckResult:
     findings = [_no_weights(problem) for problem in chosen.problems if problem.code == NO_WEIGHTS.id]
     findings += [_refused(problem) for problem in evidence.refusals if problem.code in _STAGING]
     tensors = evidence.staged.tensors if evidence.staged else ()
-    findings += [_differs(item) for item in tensors if item.source_sha256 != item.staged_sha256][:_SHOWN]
+    findings += [_differs(item) for item in tensors if item.source_digest != item.staged_digest][:_SHOWN]
     if not chosen.plans and not findings:
         why = "weights are there that cannot be staged: " + "; ".join(p.detail for p in chosen.problems)
         return CheckResult(name=NAME, version=VERSION, status=Status.UNAVAILABLE, reason=why[:500])
@@ -82,7 +82,7 @@ def _refused(problem: Problem) -> Finding:
 
 
 def _differs(tensor: TensorMeasurement) -> Finding:
-    message = f"{tensor.name[:150]!r}: source {tensor.source_sha256[:16]}, staged {tensor.staged_sha256[:16]}"
+    message = f"{tensor.name[:150]!r}: source {tensor.source_digest[:23]}, staged {tensor.staged_digest[:23]}"
     return _finding(COPY_DIFFERS, message, Location(file=tensor.file, tensor=tensor.name))
 
 

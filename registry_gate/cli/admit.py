@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,9 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from registry_gate.cli.show import ReportFormat, check_output, colour_wanted, emit, progress_bars
+from registry_gate.errors import UsageError
+from registry_gate.report.escape import for_terminal
 
 if TYPE_CHECKING:
     from registry_gate.report.document import Report
+    from registry_gate.runtime.strip_guard import StripThreshold
 
 
 class Signing(StrEnum):
@@ -43,7 +47,8 @@ PolicyName = Annotated[str, typer.Option(help="default, strict, research, or the
 ProbeData = Annotated[
     Path | None,
     typer.Option(
-        exists=True, help="Clean labelled images for the behaviour tests: class folders or an .npz."
+        exists=True,
+        help="Clean labelled images for the behaviour tests: class folders, a datasets folder, an .npz.",
     ),
 ]
 OutputFormat = Annotated[
@@ -104,6 +109,13 @@ def admit(
         bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
     ] = False,
     requester: Requester = None,
+    strip_threshold: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Once admitted, write the run-time guard's (StripGuard) threshold file; needs probe data.",
+        ),
+    ] = None,
     token: Token = None,
     sign_with: SignWith = None,
 ) -> int:
@@ -121,6 +133,7 @@ def admit(
     from registry_gate.policy import load_policy
 
     check_output(output)
+    _check_threshold(strip_threshold, probe_data, dry_run)
     with progress_bars() as progress:
         request = Request(
             ref,
@@ -138,7 +151,38 @@ def admit(
             requester=requester,
         )
         report = admit_model(request, dry_run=dry_run, progress=progress)
+    if strip_threshold is not None and (threshold := _threshold(report)):
+        emit(threshold.canonical().decode() + "\n", strip_threshold)
     return show(report, format_, output)
+
+
+def _check_threshold(path: Path | None, probe_data: Path | None, dry_run: bool) -> None:
+    """Refuse at once what can never give a threshold file."""
+    if path is None:
+        return
+    check_output(path)
+    if probe_data is None or dry_run:
+        raise UsageError(
+            "no-strip-threshold",
+            "--strip-threshold without --probe-data" if not dry_run else "--strip-threshold with --dry-run",
+            why="the threshold is fitted on clean images, and exported for what was admitted",
+            todo="give --probe-data, and no --dry-run; or registry-gate detect --strip-threshold",
+        )
+
+
+def _threshold(report: Report) -> StripThreshold | None:
+    """The threshold of an admitted model, named by its signed manifest; None, with a word on why, if none."""
+    from registry_gate.runtime.strip_guard import threshold_of
+
+    if report.release is None:
+        sys.stderr.write("no threshold file is written: nothing was admitted\n")
+        return None
+    try:
+        return threshold_of(report.behaviour, report.release.manifest_digest)
+    except UsageError as error:
+        # The admission stands: that is the exit status, and a missing guard is said beside it.
+        sys.stderr.write(f"no threshold file is written: {for_terminal(error.message)}\n")
+        return None
 
 
 def show(report: Report, format_: ReportFormat, output: Path | None) -> int:

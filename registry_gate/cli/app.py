@@ -18,8 +18,10 @@ from registry_gate.cli import (
     approve,
     audit,
     audit_registry,
+    detect,
     doctor,
     drift,
+    drill,
     explain,
     export_admitted,
     index,
@@ -59,6 +61,7 @@ app = typer.Typer(
 app.command("admit", epilog=_EPILOG)(admit.admit)
 app.command("scan", epilog=_EPILOG)(scan.scan)
 app.command("triage", epilog=_EPILOG)(triage.triage)
+app.command("detect", epilog=_EPILOG)(detect.detect)
 app.command("renew", epilog=_EPILOG)(renew.renew)
 app.command("verify", epilog=_EPILOG)(verify.verify)
 app.command("pull", epilog=_EPILOG)(pull.pull)
@@ -69,6 +72,7 @@ app.command("audit", epilog=_EPILOG)(audit.audit)
 app.command("inventory", epilog=_EPILOG)(inventory.inventory)
 app.command("export-admitted", epilog=_EPILOG)(export_admitted.export_admitted)
 app.command("serving-audit", epilog=_EPILOG)(serving_audit.serving_audit)
+app.command("drill", epilog=_EPILOG)(drill.drill)
 app.command("drift", epilog=_EPILOG)(drift.drift)
 app.command("predictions", epilog=_EPILOG)(drift.predictions)
 app.command("approve", epilog=_EPILOG)(approve.approve)

@@ -62,8 +62,9 @@ def audit(
     """Find where a code base loads, fetches or serves models past the gate.
 
     Python, notebooks, requirements, Dockerfiles, YAML, JSON, TOML, shell, environment files, Makefiles and
-    Jenkinsfiles are read, never imported or run. The log, where there is one, says which models are admitted,
-    and the line to write instead is printed. Exit status 2: something was found, or could not be told.
+    Jenkinsfiles are read, never imported or run. The signed index and the log, where there are any, say which
+    models are admitted, revoked or superseded, and the line to write instead is printed. Exit status 2:
+    something was found, or could not be told.
 
     One line is allowed by a comment with rule, expiry and reason, on it or above it:
     # registry-gate: allow hub-load until=2027-01-31 reason="why this is right"
@@ -93,7 +94,7 @@ def audit(
 
 
 def rulebook(policy: str, fail_on: Severity, known: Baseline, exclude: list[str] | None) -> Rulebook:
-    """What to judge by: this user's log and the policy's list of names."""
+    """What to judge by: this user's index and log, and the policy's list of names."""
     from registry_gate import settings
     from registry_gate.enforce.audit.audit import Rulebook
     from registry_gate.enforce.audit.standing import read_ledger

@@ -37,11 +37,14 @@ def inventory(
     ] = InventoryFormat.TEXT,
     output: Output = None,
 ) -> int:
-    """List every model that a code base or a set of manifests uses, and what the log says of each.
+    """List every model that a code base or a set of manifests uses, and what index and log say of each.
 
-    Source, commit, owner, licence, verdict, age and signature; models the log does not know are counted,
-    and so is the share of loads that keep to the road. Exit status 0: the list was made, whatever is on it.
+    Source, commit, owner, licence, verdict, age, signature, and for what is revoked or superseded why, and
+    what to load instead. The licence is that of the admission's record on this machine or, with --verify, of
+    the signed bill of materials. Models that are not known are counted, and so is the share of loads that
+    keep to the road. Exit status 0: the list was made, whatever is on it.
     """
+    from registry_gate import settings
     from registry_gate.enforce import inventory as listing
     from registry_gate.enforce.audit.baseline import NO_DEBT
 
@@ -49,7 +52,9 @@ def inventory(
     rules = rulebook(policy, Severity.MEDIUM, NO_DEBT, exclude)
     verifier = listing.verify_signature if verify else listing.not_checked
     with progress_bars() as progress:
-        found = listing.inventory(paths, rules, verifier, progress)
+        found = listing.inventory(
+            paths, rules, verifier, listing.filed_licences(settings.load()), progress=progress
+        )
     emit(_shown(found, format_), output)
     return 0
 

@@ -67,6 +67,8 @@ def revoke(
     if (clear_alias or move_alias_to is not None) and (what is None or what.startswith("sha256:")):
         raise UsageError("no-alias", "an alias is changed only together with the REF that names it")
     ledger = open_ledger(settings.load(home, registry_uri=registry_uri))
+    if what is not None and move_alias_to is not None:
+        withdrawal.check_moves(ledger, what, move_alias_to)
     done = withdrawal.revoke(ledger, _revocation(ledger, what, key, since, sequences, name, reason))
     lines = [f"{'revoked' if done.new else 'was revoked already'}: {described(done.revocation)}"]
     if what is not None and move_alias_to is not None:

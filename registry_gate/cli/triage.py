@@ -24,6 +24,14 @@ def triage(
     write_fingerprint: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the fingerprint of these weights.")
     ] = None,
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda",
+            help="What takes the statistics. auto: a GPU, where one is there, for 1 GiB of weights or more; "
+            "the report says which it was, and why.",
+        ),
+    ] = "auto",
     policy: PolicyName = "default",
     format_: Annotated[Format, typer.Option("--format", help="text or json.")] = Format.TEXT,
     output: Output = None,
@@ -39,7 +47,7 @@ def triage(
 
     known = prints.read_fingerprint(reference) if reference else None
     with progress_bars() as progress:
-        report, found = examine(path, load_policy(policy), known, progress)
+        report, found = examine(path, load_policy(policy), known, progress, device)
     if write_fingerprint and found:
         prints.write_fingerprint(found, write_fingerprint)
     text = report.canonical().decode() + "\n" if format_ is Format.JSON else _text(report)
@@ -52,6 +60,8 @@ def _text(report: Triage) -> str:
 
     seen = f"{report.tensors} tensors, {report.elements} elements, {report.bytes} bytes"
     lines = [f"{report.path}: {seen} in {report.seconds:.1f} s"]
+    if report.device != "cpu":
+        lines.append(f"statistics taken on: {report.device}")
     if not report.tensors:
         lines.append("no tensor was measured: that is not a clean result")
     lines += [f"not measured: {path}: {why}" for path, why in report.unread[:_SHOWN]]

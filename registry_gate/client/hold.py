@@ -1,22 +1,27 @@
-"""A Release in private memory, verified on its way there: weights sealed, small files in a private folder."""
+"""A Release where nobody else can write, verified on its way there.
+
+For the tensors alone: memory of this process (``client.own_memory``). For libraries that open paths: weights
+in sealed memory (``client.sealed``), small files beside links to it in a private folder.
+"""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_gate.client import handed_out
+from registry_gate.client.own_memory import OwnMemory
 from registry_gate.client.sealed import Held
 from registry_gate.errors import ToolError
 
 if TYPE_CHECKING:
     from registry_gate.client.accepted import OpenRelease
-    from registry_gate.client.selection import Selected
+    from registry_gate.evidence import TensorSource
     from registry_gate.progress import Progress
     from registry_gate.release import ManifestFile, Verified
 
@@ -24,32 +29,29 @@ _WEIGHTS = ".safetensors"
 
 
 @dataclass(frozen=True)
-class Weights:
-    """One safetensors file in private memory; ``tensors`` are those that were verified, None for all."""
-
-    name: str
-    held: Held
-    tensors: tuple[str, ...] | None = None
-
-
-@dataclass(frozen=True)
 class HeldRelease:
-    """What parsers may open; ``folder``, where asked for, holds the small files and links to the weights."""
+    """What parsers may open: a folder of the small files and of links to the sealed weights."""
 
     verified: Verified
-    weights: tuple[Weights, ...]
     folder: Path
 
 
+@dataclass(frozen=True)
+class HeldTensors:
+    """One safetensors file in this process's memory; ``wanted`` are the tensors that were verified."""
+
+    name: str
+    memory: OwnMemory
+    wanted: tuple[TensorSource, ...]
+
+
 @contextmanager
-def held_release(release: OpenRelease, progress: Progress, *, with_folder: bool) -> Iterator[HeldRelease]:
+def held_release(release: OpenRelease, progress: Progress) -> Iterator[HeldRelease]:
     """Verify every byte of a Release while it is copied; nothing is yielded before all of it was verified.
 
     Args:
         release: accepted, not read yet.
         progress: told ``verify``, bytes verified, bytes in all.
-        with_folder: copy the other files too, beside links to the sealed weights, for libraries that open
-            paths. Without it they are verified where they lie, and nothing opens them.
 
     Raises:
         VerificationError: ``missing-file``, ``link``, ``unexpected-file`` or ``bytes-differ``.
@@ -62,36 +64,67 @@ def held_release(release: OpenRelease, progress: Progress, *, with_folder: bool)
     with _private_folder() as scratch, ExitStack() as stack:
         folder = scratch / "model"
         folder.mkdir(mode=0o700)
-        weights: list[Weights] = []
+        weights: dict[str, Held] = {}
         for file in manifest.files:
             if file.name.endswith(_WEIGHTS):
-                held = stack.enter_context(Held(file.size, scratch))
+                weights[file.name] = held = stack.enter_context(Held(file.size, scratch))
                 check_chunked(release.source, file, told, held.descriptor)
-                weights.append(Weights(file.name, held))
-            elif with_folder:
-                copy_chunked(release.source, file, folder / file.name, told)
             else:
-                check_chunked(release.source, file, told)
-        _seal(weights)
-        if with_folder:
-            handed_out.record(folder)
-            _link(weights, folder)
-        yield HeldRelease(release.found.verified, tuple(weights), folder)
+                copy_chunked(release.source, file, folder / file.name, told)
+        for held in weights.values():
+            held.seal()
+            handed_out.record_descriptor(held.descriptor)
+        handed_out.record(folder)
+        _link(weights, folder)
+        yield HeldRelease(release.found.verified, folder)
 
 
-@contextmanager
-def held_tensors(release: OpenRelease, patterns: Sequence[str], progress: Progress) -> Iterator[HeldRelease]:
-    """Verify and copy the tensors that match, and nothing else of the Release but the headers that name them.
+def hold_tensors(
+    release: OpenRelease, patterns: Sequence[str] | None, progress: Progress
+) -> tuple[HeldTensors, ...]:
+    """Verify a Release's tensors where they will be used: every byte, or the tensors that match.
+
+    Without patterns the other files are verified too, where they lie: nothing opens them. With patterns,
+    nothing of the Release is read but these tensors and the headers that name them.
 
     Args:
         release: accepted, not read yet.
         patterns: tensor names, or patterns as of ``fnmatch``, case counting; each must match something.
-        progress: told ``verify`` and twice the bytes verified: how many will be wanted is not known before.
+        progress: told ``verify``, bytes verified, bytes in all; with patterns twice the bytes verified, for
+            how many will be wanted is not known before.
 
     Raises:
         UsageError: ``no-such-tensor``.
-        VerificationError, ToolError: as :func:`held_release`.
+        VerificationError: ``missing-file``, ``link``, ``unexpected-file`` or ``bytes-differ``.
+        ToolError: ``load-failed``; ``copy-failed``: memory did not suffice.
     """
+    try:
+        if patterns is None:
+            return _all_tensors(release, progress)
+        return _some_tensors(release, patterns, progress)
+    except OSError as error:
+        raise _copy_failed(error) from error
+
+
+def _all_tensors(release: OpenRelease, progress: Progress) -> tuple[HeldTensors, ...]:
+    from registry_gate.client.tensors import places
+    from registry_gate.signing.verify import check_chunked, counted
+
+    told = counted(release.found.manifest, progress)
+    memories: dict[str, OwnMemory] = {}
+    for file in release.found.manifest.files:
+        if file.name.endswith(_WEIGHTS):
+            memories[file.name] = memory = OwnMemory(file.size)
+            memory.expect(0, file.size)
+            check_chunked(release.source, file, told, memory.view)
+        else:
+            check_chunked(release.source, file, told)
+    return tuple(HeldTensors(name, memory, places(name, memory)) for name, memory in memories.items())
+
+
+def _some_tensors(
+    release: OpenRelease, patterns: Sequence[str], progress: Progress
+) -> tuple[HeldTensors, ...]:
     from registry_gate.client.selection import check_patterns, read_selected
 
     done = 0
@@ -101,18 +134,13 @@ def held_tensors(release: OpenRelease, patterns: Sequence[str], progress: Progre
         done += count
         progress("verify", done, done)
 
-    with _private_folder() as scratch, ExitStack() as stack:
-        weights: list[Weights] = []
-        selected: list[Selected] = []
-        for file in weight_files(release.found.manifest.files):
-            held = stack.enter_context(Held(file.size, scratch))
-            selected.append(read_selected(release.source, file, held, patterns, told))
-            weights.append(Weights(file.name, held, selected[-1].tensors))
-        check_patterns(patterns, [name for item in selected for name in item.tensors])
-        _seal(weights)
-        for item in selected:
-            item.compare_header()
-        yield HeldRelease(release.found.verified, tuple(weights), scratch)
+    found: list[HeldTensors] = []
+    for file in weight_files(release.found.manifest.files):
+        memory = OwnMemory(file.size)
+        wanted = read_selected(release.source, file, memory, patterns, told)
+        found.append(HeldTensors(file.name, memory, wanted))
+    check_patterns(patterns, [place.name for item in found for place in item.wanted])
+    return tuple(found)
 
 
 def weight_files(files: Sequence[ManifestFile]) -> list[ManifestFile]:
@@ -120,18 +148,12 @@ def weight_files(files: Sequence[ManifestFile]) -> list[ManifestFile]:
     return [file for file in files if file.name.endswith(_WEIGHTS)]
 
 
-def _seal(weights: Sequence[Weights]) -> None:
-    for item in weights:
-        item.held.seal()
-        handed_out.record_descriptor(item.held.descriptor)
-
-
-def _link(weights: Sequence[Weights], folder: Path) -> None:
+def _link(weights: Mapping[str, Held], folder: Path) -> None:
     """The libraries find weights by their names; what they open is the sealed memory."""
-    for item in weights:
-        place = folder / item.name
+    for name, held in weights.items():
+        place = folder / name
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place.symlink_to(item.held.path)
+        place.symlink_to(held.path)
 
 
 @contextmanager
@@ -143,10 +165,14 @@ def _private_folder() -> Iterator[Path]:
     try:
         yield scratch
     except OSError as error:
-        raise ToolError(
-            "copy-failed",
-            f"the Release could not be copied: {error.strerror or error}",
-            todo="free memory or disk space, then load again",
-        ) from error
+        raise _copy_failed(error) from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _copy_failed(error: OSError) -> ToolError:
+    return ToolError(
+        "copy-failed",
+        f"the Release could not be copied: {error.strerror or error}",
+        todo="free memory or disk space, then load again",
+    )

@@ -103,8 +103,8 @@ def load_verified(
     """Verify a Release while it is copied where nobody else can write, and load that copy and nothing else.
 
     No parser sees a byte before signature, signer, verdict, expiry and digests were verified. Each file is
-    opened once; weights lie in sealed memory, so that what is parsed is what was verified whatever happens to
-    the store.
+    opened once; weights lie in sealed memory, or in memory that only this process has, so that what is parsed
+    is what was verified whatever happens to the store.
 
     Args:
         ref: ``org/model`` (its ``approved`` version), ``models:/name@alias``, ``models:/name/3``, or the
@@ -134,16 +134,15 @@ def load_verified(
         return _directory(ref, trust, registry_uri, progress)
     from registry_gate.client import parse_copy
     from registry_gate.client.accepted import open_release
-    from registry_gate.client.hold import held_release, held_tensors
+    from registry_gate.client.hold import held_release, hold_tensors
 
     with ExitStack() as stack:
         release = stack.enter_context(open_release(ref, trust, registry_uri))
-        if patterns is not None:
-            held = stack.enter_context(held_tensors(release, patterns, progress))
-            return parse_copy.state_dict(held, device or "cpu", dtype)
-        held = stack.enter_context(held_release(release, progress, with_folder=into == "model"))
+        parse_copy.check_installed(into)
         if into == "state_dict":
-            return parse_copy.state_dict(held, device or "cpu", dtype)
+            verified = hold_tensors(release, patterns, progress)
+            return parse_copy.state_dict(verified, device or "cpu", dtype)
+        held = stack.enter_context(held_release(release, progress))
         return parse_copy.model(held, device or "cpu", dtype)
 
 

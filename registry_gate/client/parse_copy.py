@@ -6,13 +6,15 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry_gate.client.dtype import DType, converted, floating
-from registry_gate.client.hold import HeldRelease
+from registry_gate.client.hold import HeldRelease, HeldTensors
+from registry_gate.client.tensors import views
 from registry_gate.errors import Error, ToolError
 
 if TYPE_CHECKING:
@@ -29,28 +31,35 @@ _PROCESSOR_FILES = ("processor_config.json", "preprocessor_config.json")
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "vocab.json", "tokenizer.model")
 
 
-def state_dict(held: HeldRelease, device: str, dtype: DType | None) -> dict[str, torch.Tensor]:
+def check_installed(into: str) -> None:
+    """Import what ``into`` needs, before gigabytes are read for nothing.
+
+    Raises:
+        ToolError: ``missing-extra``.
+    """
+    with _loading():
+        import_module("torch")
+        if into == "model":
+            import_module("transformers")
+
+
+def state_dict(held: Iterable[HeldTensors], device: str, dtype: DType | None) -> dict[str, torch.Tensor]:
     """The tensors held, by name, from every ``*.safetensors``.
 
-    On the CPU they are views of the sealed memory, mapped privately: writing one copies the page it touches,
-    in this process alone.
+    On the CPU they are views of the memory they were verified in, and may be written.
 
     Raises:
         UsageError: ``bad-dtype``.
         ToolError: ``missing-extra`` or ``load-failed``.
     """
     with _loading():
-        from safetensors import safe_open
-
         wanted = None if dtype is None else floating(dtype)
         tensors: dict[str, torch.Tensor] = {}
-        for item in held.weights:
-            with safe_open(str(item.held.path), framework="pt", device=device) as file:
-                names = file.keys() if item.tensors is None else item.tensors
-                if repeated := tensors.keys() & set(names):
-                    raise _failed(f"tensor {min(repeated)[:100]!r} is in two files")
-                for name in names:
-                    tensors[name] = converted(name, file.get_tensor(name), wanted)
+        for item in held:
+            if repeated := tensors.keys() & {place.name for place in item.wanted}:
+                raise _failed(f"tensor {min(repeated)[:100]!r} is in two files")
+            for name, tensor in views(item.name, item.memory, item.wanted):
+                tensors[name] = converted(name, tensor.to(device), wanted)
         if not tensors:
             raise _failed("the Release holds no tensors")
         return tensors

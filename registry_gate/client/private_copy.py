@@ -16,6 +16,7 @@ from registry_gate.progress import Progress, silent
 if TYPE_CHECKING:
     from registry_gate.release import Verified
     from registry_gate.signing.trust import Trust
+    from registry_gate.signing.verify_statements import VerifiedStatements
 
 
 @dataclass(frozen=True)
@@ -38,14 +39,24 @@ def verify_where_it_lies(
     progress: Progress = silent,
 ) -> Verified:
     """Verify without keeping a copy; see ``client.load.verify``."""
-    from registry_gate.signing.verify import check_chunked, counted
+    return verified_where_it_lies(ref, trust, registry_uri, progress).verified
+
+
+def verified_where_it_lies(
+    ref: str | os.PathLike[str],
+    trust: Trust | Path | str | None,
+    registry_uri: str | None = None,
+    progress: Progress = silent,
+) -> VerifiedStatements:
+    """All that was signed of a Release, its bytes verified by every digest; raises what ``verify`` raises."""
+    from registry_gate.signing.verify import check_whole, counted
 
     try:
         with open_release(ref, trust, registry_uri) as release:
             told = counted(release.found.manifest, progress)
             for file in release.found.manifest.files:
-                check_chunked(release.source, file, told)
-            return release.found.verified
+                check_whole(release.source, file, told)
+            return release.found
     except OSError as error:
         raise FetchError("cannot-read-release", f"{str(ref)[:200]!r}: {error.strerror or error}") from error
 

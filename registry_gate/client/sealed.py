@@ -72,13 +72,6 @@ class Held:
         if not self.sealed:
             raise ToolError("cannot-seal", "the kernel did not seal the memory that was to be loaded from")
 
-    def read(self, count: int, at: int) -> bytes:
-        """Exactly ``count`` bytes from an offset, short at the end only."""
-        data = bytearray()
-        while len(data) < count and (block := os.pread(self._descriptor, count - len(data), at + len(data))):
-            data += block
-        return bytes(data)
-
 
 def _memory() -> int:
     """A new memfd that can be sealed and reached through ``/proc``; -1 where there is no such thing."""

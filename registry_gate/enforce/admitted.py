@@ -1,18 +1,25 @@
-"""The list of admitted models that cluster policies ask: from the log, proved by the Releases themselves."""
+"""The list of admitted models that cluster policies ask.
+
+From the log, held against the index, proved by the Releases themselves.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
 import yaml
 from pydantic import AwareDatetime
 
 from registry_gate.client.find import stored_release
+from registry_gate.enforce.admissions import Admission, admissions
+from registry_gate.enforce.audit.document import Standing
 from registry_gate.errors import FetchError, UsageError, VerificationError
-from registry_gate.log import AdmissionLog, ReceiptBody
+from registry_gate.index.check import judge
+from registry_gate.index.content import IndexContent
+from registry_gate.log import AdmissionLog, LogEntry, ReceiptBody
 from registry_gate.record import Record
 from registry_gate.release import Digest, Receipt
 from registry_gate.signing.trust import Trust
@@ -22,6 +29,8 @@ CONFIG_MAP = "registry-gate-admitted"
 NAMESPACE = "registry-gate"
 _IMAGE = re.compile(r"[^@\s]+@sha256:[0-9a-f]{64}")
 _GONE = "no-such-release"  # one Release is not there; a registry that does not answer is another code
+_EXPECTED = frozenset({"expired", "revoked", "key-revoked", "key-retired", "superseded"})
+"""What the gate itself, or time, did to a Release; any other reason is somebody else's doing."""
 _MAX_CONFIG_MAP = 1_000_000  # bytes; the API server takes 1 MiB with the object's own fields
 
 
@@ -41,12 +50,16 @@ class AdmittedModel(Record):
 
 
 class LeftOut(Record):
-    """A Release that the log admitted and that does not verify now: expired, revoked, or tampered with."""
+    """A Release that was admitted and is not now: expired, revoked, superseded, or tampered with.
+
+    ``instead`` is the pin of the newest one of its name that is in the list.
+    """
 
     name: str
     manifest_digest: Digest
     code: str
     message: str
+    instead: str | None = None
 
 
 class AdmittedList(Record):
@@ -59,21 +72,32 @@ class AdmittedList(Record):
 
     @property
     def suspicious(self) -> tuple[LeftOut, ...]:
-        """What was left out for another reason than its age."""
-        return tuple(item for item in self.left_out if item.code != "expired")
+        """What was left out for another reason than its age or a decision of the gate's."""
+        return tuple(item for item in self.left_out if item.code not in _EXPECTED)
 
 
 def admitted_list(
-    log: AdmissionLog, trust: Trust, registry_uri: str, gate_images: Sequence[str], now: datetime
+    log: AdmissionLog,
+    content: IndexContent,
+    trust: Trust,
+    registry_uri: str,
+    gate_images: Sequence[str],
+    now: datetime,
+    *,
+    keep_superseded: bool = False,
 ) -> AdmittedList:
     """Verify the signed statements of every Release that the log holds a receipt for.
 
+    What index or log revoke is left out whatever its statements say, and so is what the index does not list.
+
     Args:
         log: every line of it is verified first.
+        content: the index, read and verified: it says what may be loaded.
         trust: whose signatures, under which policies, count.
         registry_uri: where the Releases are read; their bytes are verified by who pulls them.
         gate_images: images of the gate that may pull in a cluster, by digest.
         now: verdicts must be valid then.
+        keep_superseded: list what aliases were moved on from too, while a roll-out still runs it.
 
     Raises:
         UsageError: ``image-not-pinned``.
@@ -87,27 +111,46 @@ def admitted_list(
                 f"{image[:200]!r} is not <image>@sha256:<64 lower-case hexadecimal digits>",
                 why="whoever can move a tag could replace the gate itself",
             )
-    found = [_proved(receipt, trust, registry_uri, now) for receipt in _newest_receipts(log)]
+    entries = log.entries()
+    known = {(item.name, item.manifest_digest): item for item in reversed(admissions(entries, content))}
+    found = []
+    for receipt in _newest_receipts(entries):
+        stands = known.get((receipt.registered_name, receipt.manifest_digest))
+        gone = _gone(receipt, stands, keep_superseded=keep_superseded)
+        found.append(gone or _proved(receipt, content, trust, registry_uri, now))
+    models = tuple(item for item in found if isinstance(item, AdmittedModel))
+    left_out = tuple(item for item in found if isinstance(item, LeftOut))
     return AdmittedList(
         made_at=now,
-        models=tuple(item for item in found if isinstance(item, AdmittedModel)),
+        models=models,
         gate_images=tuple(gate_images),
-        left_out=tuple(item for item in found if isinstance(item, LeftOut)),
+        left_out=tuple(_advised(item, models, known) for item in left_out),
     )
 
 
-def _newest_receipts(log: AdmissionLog) -> Iterator[Receipt]:
-    bodies = [entry.body for entry in log.entries()]
-    receipts = [body.receipt for body in bodies if isinstance(body, ReceiptBody)]
+def _newest_receipts(entries: tuple[LogEntry, ...]) -> Iterator[Receipt]:
+    receipts = [entry.body.receipt for entry in entries if isinstance(entry.body, ReceiptBody)]
     newest = {(receipt.registered_name, receipt.manifest_digest): receipt for receipt in receipts}
     for key in sorted(newest):
         yield newest[key]
 
 
-def _proved(receipt: Receipt, trust: Trust, registry_uri: str, now: datetime) -> AdmittedModel | LeftOut:
+def _gone(receipt: Receipt, stands: Admission | None, *, keep_superseded: bool) -> LeftOut | None:
+    """What index and log say against it; None where they say nothing."""
+    if stands is None or stands.standing is Standing.ADMITTED:
+        return None
+    if stands.standing is Standing.SUPERSEDED and keep_superseded:
+        return None
+    return _left_out(receipt, stands.code, stands.reason)
+
+
+def _proved(
+    receipt: Receipt, content: IndexContent, trust: Trust, registry_uri: str, now: datetime
+) -> AdmittedModel | LeftOut:
     try:
         with stored_release(receipt.source_uri, registry_uri) as source:
             said = read_statements(source, trust, expect_name=receipt.registered_name, now=now).verified
+        judge(content, said)
     except VerificationError as error:
         return _left_out(receipt, error.code, error.message)
     except FetchError as error:
@@ -129,6 +172,16 @@ def _left_out(receipt: Receipt, code: str, message: str) -> LeftOut:
     return LeftOut(
         name=receipt.registered_name, manifest_digest=receipt.manifest_digest, code=code, message=message
     )
+
+
+def _advised(
+    item: LeftOut, models: tuple[AdmittedModel, ...], known: Mapping[tuple[str, str], Admission]
+) -> LeftOut:
+    """The same, with the newest Release of its name that is in the list."""
+    same = [known[model.name, model.manifest_digest] for model in models if model.name == item.name]
+    newest = max(same, key=lambda one: one.sequence, default=None)
+    pin = f"{newest.name}@{newest.manifest_digest}" if newest else None
+    return item.model_copy(update={"instead": pin})
 
 
 def as_config_map(listed: AdmittedList) -> str:

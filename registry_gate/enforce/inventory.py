@@ -1,4 +1,4 @@
-"""inventory(): every model that a code base names, with what log and registry say of it."""
+"""inventory(): every model that a code base names, with what index, log and registry say of it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from pathlib import Path
 
 from pydantic import AwareDatetime
 
+from registry_gate import archive
 from registry_gate.enforce.audit.audit import Rulebook, audit
 from registry_gate.enforce.audit.document import AuditFinding, AuditReport, Note, Standing
 from registry_gate.enforce.audit.hubs import pinned
+from registry_gate.enforce.audit.standing import Known
 from registry_gate.errors import Error
 from registry_gate.progress import Progress, silent
 from registry_gate.record import Record
+from registry_gate.report.bom import licence_in, licence_of
+from registry_gate.settings import Settings
 
 _LOADS = frozenset(
     {
@@ -26,6 +30,14 @@ _LOADS = frozenset(
         "unverified-pickle",
     }
 )
+_FROM_WORST = (
+    Standing.REVOKED,
+    Standing.REFUSED,
+    Standing.SUPERSEDED,
+    Standing.UNKNOWN,
+    Standing.ADMITTED,
+)
+_WERE_ADMITTED = (Standing.ADMITTED, Standing.SUPERSEDED, Standing.REVOKED)
 _NAMING = frozenset({"hub-load", "hub-download", "hub-serve", "hub-reference", "remote-code"})
 
 
@@ -48,8 +60,9 @@ class Place(Record):
 class UsedModel(Record):
     """One model of the code base.
 
-    ``commit`` is the one admitted, where the log knows one; ``asked`` are the revisions the code names.
-    ``age_days`` is how long ago the log last decided on it.
+    ``commit`` is the one admitted, where one is known; ``asked`` are the revisions the code names, and
+    ``standing`` is the worst of what they lead to. ``age_days`` is how long ago it was decided on.
+    ``reason`` says why it is revoked or superseded, ``instead`` what reference to load.
     """
 
     id: str
@@ -64,11 +77,14 @@ class UsedModel(Record):
     age_days: int | None
     signature: str
     expires_at: AwareDatetime | None
+    revoked: bool
+    reason: str
+    instead: str | None
     places: tuple[Place, ...]
 
     @property
     def tracked(self) -> bool:
-        """Whether the log knows the model at all."""
+        """Whether index or log know the model at all."""
         return self.standing is not Standing.UNKNOWN
 
 
@@ -83,12 +99,14 @@ class Inventory(Record):
     loads_on_road: int
     unnamed_loads: int
     untracked: int
+    revoked: int
     adoption: float | None
     log: str
     notes: tuple[Note, ...]
 
 
 Verifier = Callable[[str], Signature]
+Licences = Callable[[Known], str | None]
 
 
 def not_checked(model: str) -> Signature:
@@ -96,21 +114,41 @@ def not_checked(model: str) -> Signature:
     return Signature(status="not-checked")
 
 
+def no_licence(known: Known) -> str | None:
+    """Look nothing up."""
+    return None
+
+
 def verify_signature(model: str) -> Signature:
-    """Verify the attestations and every byte of the Release that the registry holds for an id."""
-    from registry_gate.client import verify
+    """Verify the attestations and every byte of the Release that the registry holds for an id.
+
+    The licence is that of its signed bill of materials.
+    """
+    from registry_gate.client.private_copy import verified_where_it_lies
 
     try:
-        verified = verify(model)
+        found = verified_where_it_lies(model, None)
     except Error as error:
         return Signature(status=error.code)
-    return Signature(status="verified", expires_at=verified.expires_at)
+    licence = licence_in(found.bill_of_materials)
+    return Signature(status="verified", licence=licence, expires_at=found.verified.expires_at)
+
+
+def filed_licences(settings: Settings) -> Licences:
+    """The licences in the records of admissions on this machine, whose digests the log has."""
+
+    def find(known: Known) -> str | None:
+        filed = archive.find(settings, *known.decision) if known.decision else None
+        return licence_of(filed.evidence) if filed else None
+
+    return find
 
 
 def inventory(
     paths: Iterable[Path],
     rulebook: Rulebook,
     verifier: Verifier = not_checked,
+    licences: Licences = no_licence,
     progress: Progress = silent,
     now: datetime | None = None,
 ) -> Inventory:
@@ -118,8 +156,9 @@ def inventory(
 
     Args:
         paths: files and folders.
-        rulebook: as for an audit; its ledger says what the log knows.
-        verifier: how an admitted model's signature is looked at.
+        rulebook: as for an audit; its ledger says what index and log know.
+        verifier: how the signature of a model that was admitted is looked at.
+        licences: where the licence is looked up that no signature states.
         progress: told how far the reading is.
         now: the time ages are counted to; the clock's if None.
 
@@ -128,9 +167,8 @@ def inventory(
     """
     report = audit(paths, rulebook, progress)
     moment = now or datetime.now(UTC)
-    models = tuple(
-        _model(name, report, rulebook, verifier, moment) for name in sorted(_names(report), key=str.lower)
-    )
+    names = sorted(_names(report), key=str.lower)
+    models = tuple(_model(name, report, rulebook, verifier, licences, moment) for name in names)
     around = _places_around(report)
     on_road = len(report.on_road)
     return Inventory(
@@ -143,6 +181,7 @@ def inventory(
             {(item.path, item.cell, item.line) for item in _loads(report) if item.model is None}
         ),
         untracked=sum(not model.tracked for model in models),
+        revoked=sum(model.revoked for model in models),
         adoption=round(on_road / (len(around) + on_road), 4) if around or on_road else None,
         log=report.log,
         notes=report.notes,
@@ -166,31 +205,42 @@ def _names(report: AuditReport) -> set[str]:
 
 
 def _model(
-    name: str, report: AuditReport, rulebook: Rulebook, verifier: Verifier, now: datetime
+    name: str, report: AuditReport, rulebook: Rulebook, verifier: Verifier, licences: Licences, now: datetime
 ) -> UsedModel:
-    known = rulebook.ledger.models.get(name)
-    standing = rulebook.ledger.standing(name)
-    signature = verifier(name) if standing is Standing.ADMITTED else Signature(status="none")
     findings = [item for item in report.findings if item.model == name and item.rule in _NAMING]
     places = {(item.path, item.line): False for item in findings}
     places |= {(use.path, use.line): True for use in report.on_road if use.model == name}
+    asked = tuple(sorted({item.revision for item in findings if item.revision}))
+    known = _worst(rulebook, name, asked, on_road=any(places.values()))
+    standing = known.standing if known else Standing.UNKNOWN
+    signature = verifier(name) if standing in _WERE_ADMITTED else Signature(status="none")
     return UsedModel(
         id=name,
         owner=name.rpartition("/")[0],
         source=known.endpoint if known else "",
         commit=known.commit if known else None,
-        asked=tuple(sorted({item.revision for item in findings if item.revision})),
-        licence=signature.licence,
+        asked=asked,
+        licence=signature.licence or (licences(known) if known else None),
         standing=standing,
         policy=known.policy if known else None,
         decided_at=known.recorded_at if known else None,
         age_days=max(0, (now - known.recorded_at).days) if known else None,
         signature=signature.status,
         expires_at=signature.expires_at,
+        revoked=standing is Standing.REVOKED,
+        reason=known.reason if known else "",
+        instead=known.instead if known else None,
         places=tuple(
             Place(path=path, line=line, on_road=road) for (path, line), road in sorted(places.items())
         ),
     )
+
+
+def _worst(rulebook: Rulebook, name: str, asked: tuple[str, ...], *, on_road: bool) -> Known | None:
+    """What is known of the worst that the code asks for; plainly by id where it names no revision."""
+    revisions: tuple[str | None, ...] = asked if asked and not on_road else (*asked, None)
+    found = [known for one in revisions if (known := rulebook.ledger.known(name, one)) is not None]
+    return min(found, key=lambda known: _FROM_WORST.index(known.standing), default=None)
 
 
 def unpinned(model: UsedModel) -> bool:

@@ -14,32 +14,37 @@ from registry_gate.report.escape import for_terminal
 
 _COLUMNS = (
     "id", "owner", "source", "commit", "asked", "licence", "verdict", "policy", "decided_at", "age_days",
-    "signature", "expires_at", "places", "on_road",
+    "signature", "expires_at", "revoked", "reason", "instead", "places", "on_road",
 )  # fmt: skip
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def as_text(found: Inventory) -> str:
     """One model a line, then the sums."""
-    lines = [_line(model) for model in found.models]
+    lines = [line for model in found.models for line in _lines(model)]
     lines += [f"note: {note.path}: {note.message}" for note in found.notes[:20]]
     rate = (
         "no loads" if found.adoption is None else f"{found.adoption:.0%} of {found.loads} loads on the road"
     )
     lines.append(
-        f"{len(found.models)} models, {found.untracked} untracked, {found.unnamed_loads} loads whose model "
-        f"is not told, in {found.files} files; adoption: {rate}; {found.log}"
+        f"{len(found.models)} models, {found.untracked} untracked, {found.revoked} revoked, "
+        f"{found.unnamed_loads} loads whose model is not told, in {found.files} files; adoption: {rate}; "
+        f"{found.log}"
     )
     return "".join(for_terminal(line) + "\n" for line in lines)
 
 
-def _line(model: UsedModel) -> str:
+def _lines(model: UsedModel) -> list[str]:
     commit = model.commit[:12] if model.commit else "-"
     age = f"{model.age_days} d" if model.age_days is not None else "-"
-    return (
-        f"{model.standing.value:<8} {model.id}  commit {commit}  age {age}  licence {model.licence or '-'}  "
+    first = (
+        f"{model.standing.value:<10} {model.id}  commit {commit}  age {age}  licence {model.licence or '-'}  "
         f"signature {model.signature}  {len(model.places)} places"
     )
+    if not model.reason:
+        return [first]
+    instead = model.instead or "nothing of it is admitted now"
+    return [first, f"    why      {model.reason}", f"    instead  {instead}"]
 
 
 def as_csv(found: Inventory) -> str:
@@ -66,6 +71,9 @@ def _row(model: UsedModel) -> tuple[str, ...]:
         "" if model.age_days is None else str(model.age_days),
         model.signature,
         model.expires_at.isoformat() if model.expires_at else "",
+        "yes" if model.revoked else "no",
+        model.reason,
+        model.instead or "",
         " ".join(f"{place.path}:{place.line}" for place in model.places),
         str(sum(place.on_road for place in model.places)),
     )
@@ -103,6 +111,7 @@ def _metadata(found: Inventory) -> dict[str, object]:
         "loads-on-road": found.loads_on_road,
         "unnamed-loads": found.unnamed_loads,
         "untracked-models": found.untracked,
+        "revoked-models": found.revoked,
         "adoption": "" if found.adoption is None else found.adoption,
     }
     return {
@@ -124,6 +133,9 @@ def _component(model: UsedModel) -> dict[str, object]:
             _property("signature", model.signature),
             _property("age-days", "" if model.age_days is None else model.age_days),
             _property("policy", model.policy or ""),
+            _property("revoked", "yes" if model.revoked else "no"),
+            _property("reason", model.reason),
+            _property("instead", model.instead or ""),
             *[_property("asked-revision", revision) for revision in model.asked],
         ],
         "evidence": {"occurrences": [{"location": place.path, "line": place.line} for place in model.places]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -10,7 +11,7 @@ from pydantic import ValidationError
 from registry_gate.errors import ToolError, UsageError
 from registry_gate.evidence import Behaviour, BehaviourMeasurement, SandboxReport, Staged, Structure
 from registry_gate.examine import reachable
-from registry_gate.examine.behaviour_messages import TESTS, Answer, Request
+from registry_gate.examine.behaviour_messages import TESTS, Answer, Architecture, Request
 from registry_gate.examine.sandbox import choose, run_confined
 from registry_gate.policy import Policy
 from registry_gate.progress import Progress, silent
@@ -22,23 +23,36 @@ _CHILD_DIED = ("reader-timeout", "reader-memory", "reader-crashed", "reader-answ
 _STATUSES = ("measured", "not_applicable", "unavailable", "error")
 
 
+@dataclass(frozen=True)
+class Probing:
+    """How to test behaviour.
+
+    ``probe_data`` are clean labelled images: a folder with one sub-folder a class, a `datasets` directory, or
+    an ``.npz`` file.
+    ``device`` is ``auto``, ``cpu``, ``cuda`` or ``mps``; ``seed`` fixes every
+    random draw and is recorded. ``tests`` are those wanted (None: all). ``profile`` of MM-BD is the policy's
+    if None; ``references`` are the MM-BD statistics of clean models of the same base. ``architecture`` names
+    a built-in network for a bare state dict.
+    """
+
+    probe_data: Path | None = None
+    device: str = "auto"
+    seed: int = 0
+    tests: tuple[str, ...] | None = None
+    profile: str | None = None
+    references: tuple[float, ...] = ()
+    architecture: Architecture | None = None
+
+
 def examine_behaviour(
-    staged: Staged,
-    policy: Policy,
-    *,
-    probe_data: Path | None = None,
-    device: str = "auto",
-    seed: int = 0,
-    progress: Progress = silent,
+    staged: Staged, policy: Policy, probing: Probing, *, progress: Progress = silent
 ) -> Behaviour:
     """Measure how the staged model behaves, in a confined child.
 
     Args:
         staged: the staged files; ``staged.root`` is the folder that the child may read.
         policy: time, memory, accepted sandboxes, and the thresholds the grey zone is measured by.
-        probe_data: clean labelled images: a folder with one sub-folder a class, or an ``.npz`` file.
-        device: ``auto``, ``cpu``, ``cuda`` or ``mps``.
-        seed: fixes every random draw; recorded in each measurement.
+        probing: probe data, device, seed, tests.
         progress: steps of each test.
 
     Returns:
@@ -50,7 +64,8 @@ def examine_behaviour(
         ToolError: ``no-sandbox`` or ``sandbox-leaks``.
     """
     started = time.perf_counter()
-    request = _request(staged, policy, probe_data, device, seed)
+    request = _request(staged, policy, probing)
+    probe_data = probing.probe_data
     inputs = [staged.root.resolve(), *([probe_data.resolve()] if probe_data else [])]
     try:
         answer, sandbox = run_confined(
@@ -60,7 +75,7 @@ def examine_behaviour(
             seconds=policy.limits.behaviour_seconds,
             memory_mb=policy.limits.behaviour_memory_mb,
             accepted=policy.sandboxes,
-            device=_sandbox_device(device),
+            device=_sandbox_device(probing.device),
             progress=progress,
         )
         measured = _validated(answer)
@@ -73,27 +88,33 @@ def examine_behaviour(
     return Behaviour(sandbox=sandbox, structure=measured.structure, tests=measured.tests, seconds=seconds)
 
 
-def _request(staged: Staged, policy: Policy, probe_data: Path | None, device: str, seed: int) -> Request:
+def _request(staged: Staged, policy: Policy, probing: Probing) -> Request:
+    probe_data = probing.probe_data
     if probe_data is not None and not probe_data.exists():
         raise UsageError("bad-probe-data", f"probe data {str(probe_data)!r} does not exist")
-    thresholds = policy.thresholds
+    limit = policy.thresholds.get
     try:
         return Request(
             root=str(staged.root.resolve()),
             weights=tuple(file.name for file in staged.files if file.name.endswith(".safetensors")),
             probe_data=str(probe_data.resolve()) if probe_data else None,
-            device=device,
-            seed=seed,
+            device=probing.device,
+            seed=probing.seed,
             seconds=policy.limits.behaviour_seconds,
-            gap=thresholds.get("bounded-pattern-gap", 0.0),
-            gap_grey=thresholds.get("bounded-pattern-gap-grey", 0.0),
-            false_rejection_rate=thresholds.get("strip-false-rejection-rate", 0.01),
-            profile=policy.mm_bd_profile,
+            tests=TESTS if probing.tests is None else probing.tests,
+            fusion=policy.behaviour_fusion,
+            grey=(limit("backdoor-score-grey", 1.0), limit("backdoor-score-no-samples-grey", 1.0)),
+            flagged=(limit("backdoor-score", 1.0), limit("backdoor-score-no-samples", 1.0)),
+            false_rejection_rate=limit("strip-false-rejection-rate", 0.01),
+            profile=probing.profile or policy.mm_bd_profile,
+            references=probing.references,
+            architecture=probing.architecture,
         )
     except ValidationError as error:
         raise UsageError(
             "bad-behaviour-request",
-            f"device {device!r}, seed {seed} or a threshold of policy {policy.name!r} is out of range",
+            f"device {probing.device!r}, seed {probing.seed} or a threshold of policy {policy.name!r} is out "
+            "of range",
             why=str(error)[:500],
             todo="devices are auto, cpu, cuda and mps; seeds are not negative",
         ) from error

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import torch
 
 from registry_gate.evidence import BehaviourMeasurement
+from registry_gate.examine.behaviour_messages import IMAGE_TESTS
+from registry_gate.examine.builtin_classifier import fitted_to, load_builtin
 from registry_gate.examine.image_classifier import ImageClassifier, load_image_classifier
+from registry_gate.examine.image_margin import PROFILES
 from registry_gate.examine.image_plan import Plan, unmeasured
-from registry_gate.examine.image_tests import PROFILES, TESTS, run_tests
+from registry_gate.examine.image_tests import run_tests
 from registry_gate.examine.model_structure import LibraryClass
-from registry_gate.examine.probe_data import ProbeData, read_probe_data
+from registry_gate.examine.probe_data import NoProbe, ProbeData, read_probe_data
 from registry_gate.progress import Progress
 
 if TYPE_CHECKING:
@@ -37,24 +40,37 @@ def examine_images(
     """
     plan = Plan(
         seed=request.seed,
-        gap=request.gap,
-        gap_grey=request.gap_grey,
+        tests=request.tests,
+        fusion=request.fusion,
+        grey=request.grey,
+        flagged=request.flagged,
+        references=request.references,
         false_rejection_rate=request.false_rejection_rate,
         deadline=started + _SHARE_OF_TIME * request.seconds,
         profile=PROFILES[request.profile],
     )
     try:
         device = resolve_device(request.device)
-        classifier = load_image_classifier(Path(request.root), request.weights, library, device)
+        classifier = _load(request, library, device)
         if classifier.shape[1] * classifier.shape[2] <= _SMALL_IMAGE:
             torch.set_num_threads(1)
-        return run_tests(classifier, _probe(request, classifier), plan, progress)
+        probe = _probe(request, classifier)
+        if isinstance(probe, ProbeData) and classifier.network is not None:
+            classifier = fitted_to(classifier, probe)
+        return run_tests(classifier, probe, plan, progress)
     except MemoryError:
         raise
     except Exception as error:
         # A hostile configuration makes library code raise anything; all of it means "not tested".
         reason = f"the model could not be tested: {type(error).__name__}: {str(error)[:300]!r}"
-        return tuple(unmeasured(test, reason, "error") for test in TESTS)
+        return tuple(unmeasured(test, reason, "error") for test in IMAGE_TESTS)
+
+
+def _load(request: Request, library: LibraryClass, device: torch.device) -> ImageClassifier:
+    root, architecture = Path(request.root), request.architecture
+    if architecture is not None:
+        return load_builtin(root, request.weights, architecture, device)
+    return load_image_classifier(root, request.weights, library, device)
 
 
 def resolve_device(wanted: str) -> torch.device:
@@ -73,13 +89,16 @@ def resolve_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def _probe(request: Request, classifier: ImageClassifier) -> ProbeData | str:
+def _probe(request: Request, classifier: ImageClassifier) -> ProbeData | NoProbe:
     """Probe data, or the reason in words why there is none."""
     if request.probe_data is None:
-        return "no probe data was given (--probe-data); a few clean labelled images of each class are needed"
+        reason = (
+            "no probe data was given (--probe-data); a few clean labelled images of each class are needed"
+        )
+        return NoProbe(reason, given=False)
     try:
         return read_probe_data(
             Path(request.probe_data), classifier.shape, classifier.classes, classifier.labels
         )
     except ValueError as error:
-        return str(error)
+        return NoProbe(str(error), given=True)

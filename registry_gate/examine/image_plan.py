@@ -3,36 +3,52 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 
 from registry_gate.backdoor import mmbd
-from registry_gate.backdoor.margin import margins
+from registry_gate.backdoor.fusion import Fusion
+from registry_gate.backdoor.margin import Steps, margins
 from registry_gate.evidence import BehaviourMeasurement
+from registry_gate.examine.behaviour_messages import IMAGE_TESTS
 from registry_gate.examine.image_classifier import ImageClassifier
+from registry_gate.progress import Progress, silent
 
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What the child is asked: the seed, the policy's grey zone and rejection rate, and when time is up.
+    """What the child is asked: the seed, which tests, how scores are fused and read, and when time is up.
 
-    ``deadline`` is of ``time.monotonic()``.
+    ``grey`` and ``flagged`` hold scores with samples and without; ``references`` are largest margins of clean
+    models of the same base. ``deadline`` is of ``time.monotonic()``.
     """
 
-    seed: int
-    gap: float
-    gap_grey: float
-    false_rejection_rate: float
-    deadline: float
-    profile: mmbd.Profile = mmbd.BATCHED_ADAM
+    seed: int = 0
+    tests: tuple[str, ...] = IMAGE_TESTS
+    fusion: Fusion | None = None
+    grey: tuple[float, float] = (1.0, 1.0)
+    flagged: tuple[float, float] = (1.0, 1.0)
+    false_rejection_rate: float = 0.01
+    deadline: float = float("inf")
+    profile: mmbd.Profile = mmbd.FAST
+    references: tuple[float, ...] = ()
+    progress: Progress = field(default=silent, compare=False)
+
+    def wants(self, *tests: str) -> bool:
+        """Whether any of these tests is asked for."""
+        return any(test in self.tests for test in tests)
+
+    def steps(self, stage: str) -> Steps:
+        """A listener for the steps of one stage."""
+        return lambda done, total: self.progress(stage, done, total)
 
 
 def unmeasured(test: str, reason: str, status: str = "unavailable") -> BehaviourMeasurement:
     """A test that did not measure, with the reason in words."""
-    return BehaviourMeasurement(test=test, version=VERSION, status=status, reason=reason)
+    return BehaviourMeasurement(test=test, version=VERSION, status=status, reason=reason[:1000])
 
 
 def generator(seed: int) -> torch.Generator:

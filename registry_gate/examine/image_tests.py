@@ -1,102 +1,147 @@
-"""The behavioural tests of an image classifier, each as one measurement. Runs confined."""
+"""The behavioural tests of an image classifier, in order, each as one measurement. Runs confined."""
 
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
-from registry_gate.backdoor import mmbd
-from registry_gate.backdoor.margin import Steps
+from registry_gate.backdoor.fusion import Fused, fuse
 from registry_gate.evidence import BehaviourMeasurement
+from registry_gate.examine import image_inversion as inversion
+from registry_gate.examine.behaviour_messages import IMAGE_TESTS
 from registry_gate.examine.image_classifier import ImageClassifier
-from registry_gate.examine.image_patterns import measure_pattern, measure_strip
-from registry_gate.examine.image_plan import VERSION, Plan, answers, generator, too_dear, unmeasured
-from registry_gate.examine.probe_data import ProbeData
+from registry_gate.examine.image_inversion import ON_IMPRESSIONS, ON_SAMPLES, Inverted
+from registry_gate.examine.image_margin import measure_margin
+from registry_gate.examine.image_plan import Plan, answers, unmeasured
+from registry_gate.examine.image_strip import measure_strip
+from registry_gate.examine.image_weights import measure_activations, measure_final_layer
+from registry_gate.examine.probe_data import NoProbe, ProbeData
 from registry_gate.progress import Progress
 
-TESTS = ("mm-bd", "bounded-pattern", "strip")
-PROFILES = {profile.name: profile for profile in (mmbd.BATCHED_ADAM, mmbd.PUBLISHED)}
 _LEAST_ACCURACY = 0.5
-
-_MM_BD_POWER = (
-    "Needs no data. On small, well-trained nets margins of clean classes differ by themselves: expect false "
-    "alarms and misses; a backdoor with several targets hides from it."
-)
+_AGAIN = (1, 2)
 
 
 def run_tests(
-    classifier: ImageClassifier, probe: ProbeData | str, plan: Plan, progress: Progress
+    classifier: ImageClassifier, probe: ProbeData | NoProbe, plan: Plan, progress: Progress
 ) -> tuple[BehaviourMeasurement, ...]:
-    """All tests in the order of ``TESTS``; ``probe`` is a reason where there are no probe images."""
-    clock = time.perf_counter()
-    margin = _measure_margin(classifier, plan, _steps("mm-bd", progress))
-    margin, clock = _stamp(margin, classifier, plan, clock)
-    usable = probe if isinstance(probe, str) else recognised(classifier, probe)
-    if isinstance(usable, str):
-        return margin, unmeasured("bounded-pattern", usable), unmeasured("strip", usable)
-    gap, found = measure_pattern(classifier, usable, plan, _steps("bounded pattern", progress))
-    gap, clock = _stamp(gap, classifier, plan, clock)
-    entropy = measure_strip(classifier, usable, plan, found, _steps("strip", progress))
-    entropy, _ = _stamp(entropy, classifier, plan, clock)
-    return margin, gap, entropy
+    """All of ``IMAGE_TESTS`` in their order; impressions stand in where no probe images were given.
+
+    Weights first, then the margins, then inversion; where the score of these lies in the grey zone, inversion
+    is repeated on other draws before anything is stated. STRIP and activations look at what inversion found.
+    """
+    plan = replace(plan, progress=progress)
+    usable = probe if isinstance(probe, NoProbe) else recognised(classifier, probe)
+    bench = _Bench(classifier, plan)
+    bench.take("final-layer", lambda: (measure_final_layer(classifier),))
+    bench.take("mm-bd", lambda: (measure_margin(classifier, plan),))
+    if isinstance(usable, NoProbe):
+        bench.take_all(inversion.absent((*ON_SAMPLES, "strip", "activations"), usable.reason))
+        if usable.given:
+            reason = (
+                f"nothing stands in for clean samples that were given and cannot be used: {usable.reason}"
+            )
+            bench.take_all(inversion.absent(ON_IMPRESSIONS, reason))
+        else:
+            bench.invert(ON_IMPRESSIONS, None)
+    else:
+        images = usable
+        bench.take_all(inversion.absent(ON_IMPRESSIONS, "clean samples were given, which tell more"))
+        found = bench.invert(ON_SAMPLES, images)
+        bench.take("strip", lambda: (measure_strip(classifier, images, plan, found),))
+        bench.take("activations", lambda: (measure_activations(classifier, images, found),))
+    return tuple(bench.done[test] for test in IMAGE_TESTS)
 
 
-def _steps(stage: str, progress: Progress) -> Steps:
-    return lambda done, total: progress(stage, done, total)
-
-
-def _stamp(
-    measured: BehaviourMeasurement, classifier: ImageClassifier, plan: Plan, since: float
-) -> tuple[BehaviourMeasurement, float]:
-    """The measurement with seed, device and seconds, and the clock now."""
-    now = time.perf_counter()
-    update = {"seed": plan.seed, "device": str(classifier.device), "seconds": round(now - since, 3)}
-    return measured.model_copy(update=update), now
-
-
-def recognised(classifier: ImageClassifier, probe: ProbeData) -> ProbeData | str:
+def recognised(classifier: ImageClassifier, probe: ProbeData) -> ProbeData | NoProbe:
     """The probe images that the model takes for what they are; a reason if those are too few."""
     right = answers(classifier, probe.images) == probe.labels
     accuracy = float(right.float().mean())
     if accuracy < _LEAST_ACCURACY:
-        return (
+        return NoProbe(
             f"the model recognises {accuracy:.0%} of the probe images; they do not fit it, or their "
-            "labels are in another order"
+            "labels are in another order",
+            given=True,
         )
     return replace(probe, images=probe.images[right], labels=probe.labels[right])
 
 
-def _measure_margin(classifier: ImageClassifier, plan: Plan, report: Steps) -> BehaviourMeasurement:
-    profile, classes = plan.profile, classifier.classes
-    if classes < mmbd.FEWEST_CLASSES:
-        reason = f"MM-BD fits a law to at least {mmbd.FEWEST_CLASSES} classes; this model has {classes}"
-        return unmeasured("mm-bd", reason, "not_applicable")
-    if dear := too_dear(classifier, classes * profile.starts * profile.steps, plan):
-        return unmeasured("mm-bd", dear)
-    found = mmbd.maximum_margins(
-        classifier.logits,
-        classifier.shape,
-        classes,
-        generator=generator(plan.seed),
-        device=classifier.device,
-        profile=profile,
-        report=report,
-    )
-    return BehaviourMeasurement(
-        test="mm-bd",
-        version=VERSION,
-        status="measured",
-        reason=classifier.note,
-        statistic=found.largest,
-        score=1 - found.p_value,
-        p_value=found.p_value,
-        suspected_target=found.target,
-        per_class=found.per_class,
-        details={
-            "profile": profile.name,
-            "starts": profile.starts,
-            "steps": found.steps,
-            "p_value_located_at_zero": found.p_value_located_at_zero,
-        },
-        power_note=_MM_BD_POWER,
-    )
+class _Clock:
+    """Wall and CPU seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._wall, self._cpu = time.perf_counter(), time.process_time()
+
+    def since(self, sharers: int) -> tuple[float, float]:
+        """Each sharer's part of the wall and CPU seconds."""
+        wall, cpu = time.perf_counter() - self._wall, time.process_time() - self._cpu
+        return round(wall / max(1, sharers), 3), round(cpu / max(1, sharers), 3)
+
+
+@dataclass
+class _Bench:
+    """Measurements as they are taken, with seed, device and seconds on each."""
+
+    classifier: ImageClassifier
+    plan: Plan
+    done: dict[str, BehaviourMeasurement] = field(default_factory=dict)
+
+    def take(self, test: str, measure: Callable[[], tuple[BehaviourMeasurement, ...]]) -> None:
+        """Run one test if it is asked for."""
+        if not self.plan.wants(test):
+            self.done[test] = unmeasured(test, "not asked for")
+            return
+        clock = _Clock()
+        self.take_all(measure(), clock)
+
+    def take_all(self, measured: tuple[BehaviourMeasurement, ...], clock: _Clock | None = None) -> None:
+        """Keep measurements, which share the time since the clock was started."""
+        plan = self.plan
+        wall, cpu = clock.since(len(measured)) if clock else (0.0, 0.0)
+        stamp = {
+            "seed": plan.seed,
+            "device": str(self.classifier.device),
+            "seconds": wall,
+            "cpu_seconds": cpu,
+        }
+        for one in measured:
+            wanted = plan.wants(one.test)
+            self.done[one.test] = (
+                one.model_copy(update=stamp) if wanted else unmeasured(one.test, "not asked for")
+            )
+
+    def invert(self, tests: tuple[str, ...], probe: ProbeData | None) -> Inverted | None:
+        """One round of inversion, and two more where the score lies in the grey zone."""
+        if not self.plan.wants(*tests, *(("strip", "activations") if probe else ())):
+            self.take_all(inversion.absent(tests, "not asked for"))
+            return None
+        clock = _Clock()
+        first = self._round(probe, self.plan.seed)
+        if isinstance(first, tuple):
+            self.take_all(inversion.absent(tests, *first))
+            return None
+        rounds = [first]
+        if self._grey(probe, first):
+            more = (self._round(probe, self.plan.seed + again) for again in _AGAIN)
+            rounds += [one for one in more if isinstance(one, Inverted)]
+        found = inversion.middle(rounds)
+        measured = inversion.measurements(self.classifier, probe, found, len(rounds))
+        self.take_all(measured, clock)
+        return found
+
+    def _round(self, probe: ProbeData | None, seed: int) -> Inverted | tuple[str, str]:
+        if probe is None:
+            return inversion.invert_on_impressions(self.classifier, self.plan, seed)
+        return inversion.invert_on_samples(self.classifier, probe, self.plan, seed)
+
+    def _grey(self, probe: ProbeData | None, found: Inverted) -> bool:
+        """Whether the score with this round lies between the limits for review and for refusal."""
+        if self.plan.fusion is None:
+            return False
+        taken = (*self.done.values(), *inversion.measurements(self.classifier, probe, found, 1))
+        scored = fuse(
+            {one.test: one.per_class for one in taken if one.status == "measured"}, self.plan.fusion
+        )
+        place = 0 if probe is not None else 1
+        return isinstance(scored, Fused) and self.plan.grey[place] <= scored.score < self.plan.flagged[place]

@@ -1,11 +1,13 @@
 """Clean labelled images that the caller gives, decoded in the confined child.
 
-Either a folder with one sub-folder a class (PNG, JPEG, BMP, WebP), or an ``.npz`` file with ``images``
-(N, C, H, W) or (N, H, W, C), uint8 or float in [0, 1], and ``labels`` (N,). Nothing is unpickled.
+A folder with one sub-folder a class (PNG, JPEG, BMP, WebP), a `datasets` directory (Arrow or Parquet, see
+``probe_table``), or an ``.npz`` file with ``images`` (N, C, H, W) or (N, H, W, C), uint8 or float in [0, 1],
+and ``labels`` (N,). Nothing is unpickled.
 """
 
 from __future__ import annotations
 
+import io
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +16,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+
+from registry_gate.examine import probe_table
 
 _FORMATS = ("PNG", "JPEG", "BMP", "WEBP")
 _MAX_FILE = 64 << 20
@@ -31,13 +35,24 @@ class ProbeData:
     labels: torch.Tensor
 
 
+@dataclass(frozen=True)
+class NoProbe:
+    """Why there is nothing to look at, in words; ``given`` says that data were there and cannot be used.
+
+    Nothing may stand in for data that were given: who gave them expects them to have been looked at.
+    """
+
+    reason: str
+    given: bool
+
+
 def read_probe_data(
     path: Path, shape: tuple[int, int, int], classes: int, names: Mapping[str, int]
 ) -> ProbeData:
     """Read probe data for a model; at most 100 images a class are kept.
 
     Args:
-        path: the folder or ``.npz`` file.
+        path: the folder, `datasets` directory or ``.npz`` file.
         shape: channels, height, width that the model reads; images of other sizes are resized.
         classes: how many classes the model has.
         names: class numbers by name; sub-folders are named by them, or by the numbers.
@@ -46,7 +61,7 @@ def read_probe_data(
         ValueError: the data cannot be used; the message says why.
     """
     try:
-        images, labels = _from_folder(path, shape, names) if path.is_dir() else _from_npz(path, shape)
+        images, labels = _read(path, shape, names)
     except (OSError, KeyError, zipfile.BadZipFile, SyntaxError) as error:
         raise ValueError(
             f"probe data cannot be read: {type(error).__name__}: {str(error)[:200]!r}"
@@ -57,6 +72,16 @@ def read_probe_data(
         raise ValueError(f"probe data has labels outside 0 to {classes - 1}")
     kept = _first_of_each(labels)
     return ProbeData(images[kept], labels[kept])
+
+
+def _read(
+    path: Path, shape: tuple[int, int, int], names: Mapping[str, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    if not path.is_dir():
+        return _from_npz(path, shape)
+    if probe_table.is_table(path):
+        return _from_table(path, shape, names)
+    return _from_folder(path, shape, names)
 
 
 def _first_of_each(labels: torch.Tensor) -> torch.Tensor:
@@ -119,6 +144,20 @@ def _from_folder(
     return torch.cat(images), torch.tensor(labels)
 
 
+def _from_table(
+    path: Path, shape: tuple[int, int, int], names: Mapping[str, int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    images, labels = [], []
+    for number, (encoded, label) in enumerate(probe_table.labelled_images(path, names, _MAX_PER_CLASS)):
+        if number >= _MAX_IMAGES:
+            raise ValueError(f"probe data has more than {_MAX_IMAGES} images")
+        images.append(_resized(_opened(encoded, f"row {number}", shape[0]), shape))
+        labels.append(label)
+    if not images:
+        raise ValueError("probe data: the tables hold no rows")
+    return torch.cat(images), torch.tensor(labels)
+
+
 def _label(name: str, names: Mapping[str, int]) -> int:
     if name in names:
         return names[name]
@@ -131,13 +170,19 @@ def _label(name: str, names: Mapping[str, int]) -> int:
 
 def _decoded(file: Path, channels: int) -> torch.Tensor:
     """One image as (1, channels, height, width) in [0, 1]."""
-    from PIL import Image
-
     if file.stat().st_size > _MAX_FILE:
         raise ValueError(f"probe data: {file.name[:80]!r} is larger than {_MAX_FILE} bytes")
-    with Image.open(file, formats=_FORMATS) as image:
+    return _opened(file.read_bytes(), repr(file.name[:80]), channels)
+
+
+def _opened(encoded: bytes, called: str, channels: int) -> torch.Tensor:
+    from PIL import Image
+
+    if len(encoded) > _MAX_FILE:
+        raise ValueError(f"probe data: {called} is larger than {_MAX_FILE} bytes")
+    with Image.open(io.BytesIO(encoded), formats=_FORMATS) as image:
         if image.width * image.height > _MAX_PIXELS:
-            raise ValueError(f"probe data: {file.name[:80]!r} has more than {_MAX_PIXELS} pixels")
+            raise ValueError(f"probe data: {called} has more than {_MAX_PIXELS} pixels")
         pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
     grid = pixels[None, None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)[None]
     return _unit(np.ascontiguousarray(grid))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from registry_gate.evidence import ConfigFacts, FileFacts, FileFormat, Problem
-from registry_gate.formats.instantiation import TARGET, target_hazard
+from registry_gate.formats.instantiation import named_hazard, target_hazard
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.shown import shown
 from registry_gate.formats.sniff import Glance
@@ -28,6 +28,7 @@ _CODE_FIELDS = frozenset({"auto_map", "custom_pipelines", "custom_generate"})
 _FILE_FIELDS = frozenset(
     {"vocab_file", "merges_file", "tokenizer_file", "spm_file", "sp_model_file", "chat_template_file"}
     | {"sentencepiece_model_file", "source_spm", "target_spm", "normalizer_file", "emoji_file", "bpe_codes"}
+    | {"vocabulary"}  # Keras' lookup layers (CVE-2025-12058)
 )
 _MODEL_FIELDS = frozenset(
     {"base_model_name_or_path", "base_model", "tokenizer_name", "teacher_model_name_or_path"}
@@ -106,6 +107,8 @@ def _walk(reading: _Reading, document: JsonValue) -> bool:
         if depth > reading.limits.max_json_depth:
             reading.problem("json-too-deep", where, f"nested deeper than {reading.limits.max_json_depth}")
             return False
+        if isinstance(value, dict):
+            _keras_object(reading, where, value)
         if isinstance(value, dict | list):
             stack += [
                 (_step(where, inner), inner if isinstance(value, dict) else key, item, depth + 1)
@@ -113,6 +116,15 @@ def _walk(reading: _Reading, document: JsonValue) -> bool:
             ]
         _field(reading, where, key, value)
     return True
+
+
+def _keras_object(reading: _Reading, where: str, value: dict[str, JsonValue]) -> None:
+    """Keras imports ``module`` and takes ``class_name`` from it."""
+    module, name = value.get("module"), value.get("class_name")
+    if isinstance(module, str) and isinstance(name, str):
+        hazard = target_hazard(f"{module}.{name}")
+        if hazard:
+            reading.problem("custom-code", where, hazard)
 
 
 def _children(value: dict[str, JsonValue] | list[JsonValue]) -> Iterator[tuple[str, JsonValue]]:
@@ -159,10 +171,8 @@ def _text_field(reading: _Reading, where: str, key: str, value: str) -> None:
     if key in _NOTED_FIELDS:
         if value:
             reading.reference(where, value)
-    elif key == TARGET:
-        hazard = target_hazard(value)
-        if hazard:
-            reading.problem("custom-code", where, hazard)
+    elif imported := named_hazard(key, value):
+        reading.problem("custom-code", where, imported)
     elif key in ("chat_template", "template") or "{%" in value or "{{" in value:
         hazard = template_hazard(value)
         if hazard and reading.name != "tokenizer.json":

@@ -1,8 +1,9 @@
-"""Configurations that name what is to be called: Hydra's ``_target_`` and YAML's tags.
+"""Configurations that name what is to be called: fields such as Hydra's ``_target_``, and YAML's tags.
 
 Hydra and what follows its convention import and call whatever ``_target_`` names, with the fields beside it
 as arguments. A class of a modelling library is how such configurations are meant; a function of Python's own
-library, or one that loads or calls something else, is a command.
+library, or one that loads or calls something else, is a command. jsonargparse (Lightning's command line)
+follows ``class_path`` in the same way; MLflow imports ``loader_module``, and peft ``parent_library``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,12 @@ from collections.abc import Iterator
 
 import yaml
 
-TARGET = "_target_"
+_TARGETS = ("_target_", "class_path")
+_MODULES = {
+    "loader_module": ("mlflow",),
+    "parent_library": ("transformers", "diffusers", "sentence_transformers", "timm", "torchvision", "peft"),
+}
+"""Fields that name a module, and the libraries whose modules they are meant for."""
 _PLAIN = frozenset(
     {"collections.OrderedDict", "pathlib.Path", "pathlib.PurePath", "datetime.timedelta"}
     | {f"builtins.{name}" for name in ("dict", "list", "tuple", "set", "str", "int", "float", "bool")}
@@ -51,6 +57,16 @@ _TAGS = frozenset(
 )
 
 
+def named_hazard(key: str | None, value: str) -> str | None:
+    """Say why a field must not be followed; None where it names nothing, or a library's class."""
+    if key in _TARGETS:
+        return target_hazard(value)
+    libraries = _MODULES.get(key or "")
+    if libraries is None or not value or value.strip().partition(".")[0] in libraries:
+        return None
+    return f"asks to import {value[:150]!r}"
+
+
 def target_hazard(target: str) -> str | None:
     """Say why something must not be called for a configuration's sake; None for what is a library's class."""
     name = target.strip()
@@ -72,7 +88,7 @@ def yaml_hazard(text: str) -> str | None:
         for tag, key, value in _pairs(text):
             if tag is not None and tag not in _TAGS and tag != "!":
                 return f"asks for {tag[:150]!r}"
-            hazard = target_hazard(value) if key == TARGET and value is not None else None
+            hazard = named_hazard(key, value) if value is not None else None
             if hazard:
                 return hazard
     except yaml.YAMLError:

@@ -3,11 +3,13 @@
 A shape is canonical JSON over a closed vocabulary, so that thousands of tensors give one shape:
 
 - ``"none" "bool" "int" "negative" "float" "text" "bytes" "string"`` (Python 2's); the integers of
-  :data:`_NUMBERS` and the words of :data:`_WORDS` (as ``"=latin1"``) as they are; ``"number-code"`` and
-  ``"text-code"`` for texts that name a plain numeric or fixed-width text type of numpy;
+  :data:`_NUMBERS` and the words of :data:`_WORDS` (as ``"=latin1"``) as they are; ``"number-code"``,
+  ``"text-code"`` and ``"date-code"`` for texts that name a plain numeric, fixed-width text or date type of
+  numpy;
 - ``"ints"`` for a tuple of integers, ``[...]`` for any other short tuple;
 - ``"list:plain"``, ``"dict:data"``, ``"set:any"``: containers by what is in them. Plain is numbers, text,
-  bytes and containers of them; data may also hold results of calls and storages; any may hold imported names;
+  bytes and containers of them; data may also hold results of calls and storages; types torch's element types
+  too, which cannot be called; any may hold imported names;
 - ``{...}`` for a small dict whose keys are all known words;
 - ``"@module.name"`` for an imported name, ``"->module.name"`` for the result of calling it, ``"tensor"``,
   ``"storage"``, ``"persistent"``, ``"=OrderedDict()"`` and ``"={}"`` for empty ones.
@@ -36,11 +38,19 @@ _NUMBERS = range(-1, 9)
 _WORDS = frozenset({"latin1", "latin-1", "b", "C", "F", "<", ">", "|", "=", "_metadata"})
 _NUMBER_CODE = re.compile(r"[<>|=]?(?:b1|[iu][1248]|f(?:2|4|8|16)|c(?:8|16|32)|\?)")
 _TEXT_CODE = re.compile(r"[<>|=]?[SU][0-9]{1,6}")
+_DATE_CODE = re.compile(r"[<>|=]?[mM]8")
 _WIDEST = 12
 _DEEPEST = 3
 _FEW_KEYS = 2
-_PLAIN, _DATA, _ANY = 0, 1, 2
-_CLASSES = ("plain", "data", "any")
+_PLAIN, _DATA, _TYPES, _ANY = 0, 1, 2, 3
+_CLASSES = ("plain", "data", "types", "any")
+_ELEMENT_TYPES = frozenset(
+    f"torch.{name}"
+    for name in (
+        *("float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"),
+        *("uint16", "uint32", "uint64", "complex32", "complex64", "complex128"),
+    )
+)
 
 
 class Walk:
@@ -114,6 +124,8 @@ def _word(text: str) -> str:
         return f"={text}"
     if _NUMBER_CODE.fullmatch(text):
         return "number-code"
+    if _DATE_CODE.fullmatch(text):
+        return "date-code"
     return "text-code" if _TEXT_CODE.fullmatch(text) else ""
 
 
@@ -137,9 +149,11 @@ def _content(value: Value, walk: Walk) -> int:
     while pending and worst < _ANY:
         item = pending.pop()
         walk.left -= 1
-        if walk.left < 0 or isinstance(item, Global):
+        if walk.left < 0 or (isinstance(item, Global) and item.path not in _ELEMENT_TYPES):
             return _ANY
-        if isinstance(item, Call | Persistent):
+        if isinstance(item, Global):
+            worst = max(worst, _TYPES)
+        elif isinstance(item, Call | Persistent):
             worst = max(worst, _of_result(item))
         elif isinstance(item, tuple | ListValue | SetValue | DictValue) and id(item) not in seen:
             seen.add(id(item))

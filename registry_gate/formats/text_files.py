@@ -19,6 +19,12 @@ from registry_gate.formats.templates import template_hazard
 _CHUNK = MIB
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 _DOCUMENTS = ("readme", "license", "licence", "notice", "copying", "use_policy", "changelog")
+_SCRIPTS = (".sh", ".bash", ".zsh", ".bat", ".cmd", ".ps1", ".vbs")
+_ELSEWHERE = re.compile(
+    r"^\s*(?:-i\b|--index-url|--extra-index-url|-f\b|--find-links|--trusted-host)[^\n]*"
+    r"|\b(?:git|hg|svn|bzr)\+[^\s]*|\bhttps?://[^\s]*",
+    re.MULTILINE,
+)
 _MAX_YAML = 4 * MIB
 _MAX_VARINT = 10
 _MAX_FIELDS = 4_000_000
@@ -47,7 +53,8 @@ def text_format(glance: Glance) -> FileFormat:
     """What kind of text a file is, by its name: text has no other mark."""
     if glance.suffix in (".py", ".pyw", ".pyi"):
         return FileFormat.PYTHON
-    return FileFormat.YAML if glance.suffix in (".yaml", ".yml") else FileFormat.TEXT
+    is_yaml = glance.suffix in (".yaml", ".yml") or glance.name.casefold() == "mlmodel"
+    return FileFormat.YAML if is_yaml else FileFormat.TEXT
 
 
 def is_document(glance: Glance) -> bool:
@@ -63,11 +70,25 @@ def read_text(path: Path, glance: Glance, limits: ReaderLimits) -> FileFacts:
         problems.append(
             Problem(code="custom-code", detail="a Python file, which libraries import when asked to")
         )
+    elif glance.suffix in _SCRIPTS or glance.head.startswith(b"#!"):
+        problems.append(Problem(code="custom-code", detail="a script, which no model needs"))
     elif glance.suffix in (".jinja", ".j2", ".jinja2") or format_ is FileFormat.YAML:
         problems += _searched(path, glance, limits)
+    elif glance.suffix == ".txt" and "requirements" in glance.name.casefold():
+        problems += _requirements(path)
     return FileFacts(
         path=glance.path, format=format_, reader="text", understood=True, problems=tuple(problems)
     )
+
+
+def _requirements(path: Path) -> list[Problem]:
+    """What an installer would take from elsewhere than its own index."""
+    with path.open("rb") as file:
+        found = _ELSEWHERE.search(file.read(_CHUNK).decode("utf-8", "replace"))
+    if found is None:
+        return []
+    said = f"would install from elsewhere: {found.group(0).strip()[:100]!r}"
+    return [Problem(code="external-reference", detail=shown(said))]
 
 
 def _searched(path: Path, glance: Glance, limits: ReaderLimits) -> list[Problem]:

@@ -202,12 +202,22 @@ def _unwrap(value: Value) -> tuple[tuple[Value, ...], str]:
         if not (isinstance(value, Call) and value.function and isinstance(value.arguments, tuple)):
             break
         path, arguments = value.function.path, value.arguments
+        changed = value.states or value.pairs or value.items
+        if (
+            path == _FROM_TYPE
+            and len(arguments) == 4
+            and _path(arguments[1]) == "torch.Tensor"
+            and not changed
+        ):
+            # torch's own class, and attributes beside it, which no weight needs
+            value = Call(*_inner(arguments), value.number)
+            continue
         if path in _NO_COUNTERPART:
             raise NotConvertible(_NO_COUNTERPART[path])
         low, high, inner = _REBUILD.get(path, (0, -1, False))
         if not low <= len(arguments) <= high:
             break
-        if value.states or value.pairs or value.items:
+        if changed:
             raise NotConvertible("its state is changed after it was rebuilt")
         if not inner:
             return arguments, path
@@ -215,6 +225,16 @@ def _unwrap(value: Value) -> tuple[tuple[Value, ...], str]:
     raise NotPlain(f"rebuilt in an unknown way: {render(value)}")
 
 
+def _path(value: Value) -> str:
+    return value.path if isinstance(value, Global) else ""
+
+
+def _inner(arguments: tuple[Value, ...]) -> tuple[Global | None, Value]:
+    function = arguments[0]
+    return (function if isinstance(function, Global) else None), arguments[2]
+
+
+_FROM_TYPE = "torch._tensor._rebuild_from_type_v2"
 _REBUILD: dict[str, tuple[int, int, bool]] = {
     "torch._utils._rebuild_tensor": (4, 4, False),
     "torch._utils._rebuild_tensor_v2": (6, 7, False),
@@ -229,7 +249,7 @@ _NO_COUNTERPART = {
     "torch._utils._rebuild_sparse_csr_tensor": "is sparse: safetensors holds dense tensors; save to_dense()",
     "torch._utils._rebuild_meta_tensor_no_storage": "is on the meta device: it has no elements at all",
     "torch._utils._rebuild_nested_tensor": "is nested: safetensors holds plain tensors only",
-    "torch._tensor._rebuild_from_type_v2": "is of a subclass of Tensor, whose meaning its bytes do not hold",
+    _FROM_TYPE: "is of a subclass of Tensor, whose meaning its bytes do not hold",
     "torch._utils._rebuild_wrapper_subclass": "is of a subclass of Tensor, whose bytes are not its own",
 }
 """Tensors whose bytes alone are not what they are, and what to do about it."""

@@ -14,6 +14,7 @@ import zlib
 from dataclasses import dataclass
 
 from registry_gate.evidence import Problem
+from registry_gate.formats import zip_extras
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.opcodes import Malformed
 from registry_gate.formats.window import Readable
@@ -27,7 +28,6 @@ _LOCATOR = struct.Struct("<4sIQI")
 _FULL32 = 0xFFFFFFFF
 _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
-_UNICODE_PATH = 0x7075
 _ORDINARY = (0, stat.S_IFREG, stat.S_IFDIR)
 _MAX_DIRECTORY = 64 * 1024 * 1024
 
@@ -72,7 +72,7 @@ class _Entry:
     size: int
     header: int
     mode: int = 0
-    renamed: bool = False
+    extra: bytes = b""
 
 
 def read_layout(file: Readable, size: int, limits: ReaderLimits) -> Layout:
@@ -169,8 +169,8 @@ def _entries(data: bytes, start: int, count: int) -> list[_Entry]:
         extra = data[name_at + names : name_at + names + extras]
         size, packed, header = _wide(extra, fields[9], fields[8], fields[16], start + at)
         raw = data[name_at : name_at + names]
-        mode, renamed = fields[15] >> 16, _UNICODE_PATH in _kinds(extra)
-        entries.append(_Entry(raw, fields[3], fields[4], fields[7], packed, size, header, mode, renamed))
+        sizes = (fields[7], packed, size, header)
+        entries.append(_Entry(raw, fields[3], fields[4], *sizes, fields[15] >> 16, extra))
         at = name_at + names + extras + comments
     if at != len(data):
         raise Malformed(start + at, "the central directory holds more than its members")
@@ -195,16 +195,6 @@ def _wide(extra: bytes, size: int, packed: int, header: int, at: int) -> tuple[i
     if wanted and not seen:
         raise Malformed(at, "a member lacks its zip64 sizes")
     return values[0], values[1], values[2]
-
-
-def _kinds(extra: bytes) -> set[int]:
-    """The kinds of the extra fields of one record."""
-    kinds, position = set(), 0
-    while position + 4 <= len(extra):
-        kind, length = struct.unpack_from("<2H", extra, position)
-        kinds.add(kind)
-        position += 4 + length
-    return kinds
 
 
 def _members(file: Readable, entries: list[_Entry], directory: int) -> Layout:
@@ -263,12 +253,21 @@ def _local(file: Readable, entry: _Entry, directory: int) -> tuple[int, list[tup
         if local != central and not (deferred and local == 0) and not (word != "crc" and local == _FULL32)
     ]
     differing += ["name"] if name != entry.raw_name else []
-    differing += ["name"] if _UNICODE_PATH in _kinds(extra) else []
+    local_kinds = zip_extras.kinds(extra)
+    differing += ["name"] if zip_extras.UNICODE_PATH in local_kinds else []
+    if zip_extras.ZIP64 in local_kinds and _FULL32 not in (fields[7], fields[8]):
+        differing.append("width of its sizes")
     differing += ["flags"] if fields[2] != entry.flags else []
     differing += ["compression"] if fields[3] != entry.method else []
-    return data_at, [
-        ("zip-readers-differ", f"local header and directory differ in {', '.join(differing)}")
-    ] if differing else []
+    found = []
+    if differing:
+        said = f"local header and directory differ in {', '.join(differing)}"
+        found.append(("zip-readers-differ", said))
+    for where, fields_of in (("local header", extra), ("directory", entry.extra)):
+        hidden = zip_extras.hidden(fields_of)
+        if hidden:
+            found.append(("zip-hidden-bytes", f"the {where} holds {hidden}"))
+    return data_at, found
 
 
 def _storage(entry: _Entry) -> list[tuple[str, str]]:
@@ -277,7 +276,7 @@ def _storage(entry: _Entry) -> list[tuple[str, str]]:
         found.append(
             ("zip-readers-differ", f"flag bits 0x{entry.flags:04x} (encryption, patches or unknown)")
         )
-    if entry.renamed:
+    if zip_extras.UNICODE_PATH in zip_extras.kinds(entry.extra):
         found.append(("zip-readers-differ", "an extra field gives the member another name"))
     if stat.S_IFMT(entry.mode) not in _ORDINARY:
         found.append(("zip-readers-differ", "a member is marked as a link or device"))

@@ -101,6 +101,8 @@ def _updated(folder: Path, settings: Settings, pinned: IndexTrust) -> IndexConte
         raise refusal("index-rolled-back", f"at {where}: {shown(str(error))}") from error
     except exceptions.RepositoryError as error:
         raise refusal("index-untrusted", f"at {where}: {shown(str(error))}") from error
+    except exceptions.DownloadLengthMismatchError as error:
+        raise refusal("index-untrusted", f"at {where}: {shown(str(error))}") from error
     except exceptions.DownloadHTTPError as error:
         if error.status_code not in _ABSENT:
             raise _unreachable(place, error) from error

@@ -121,11 +121,32 @@ def _licences(evidence: Evidence) -> list[LicenseExpression | DisjunctiveLicense
     """The SPDX expression that the licence check read, else the hub's own words."""
     from cyclonedx.model.license import DisjunctiveLicense, LicenseExpression
 
+    spdx, stated = _licence_words(evidence)
+    if spdx is not None:
+        return [LicenseExpression(spdx)]
+    return [DisjunctiveLicense(name=stated)] if stated is not None else []
+
+
+def _licence_words(evidence: Evidence) -> tuple[str | None, str | None]:
     measured = next((result.measurements for result in evidence.results if result.name == "licence"), {})
     spdx, stated = measured.get("spdx"), measured.get("stated")
-    if isinstance(spdx, str):
-        return [LicenseExpression(spdx)]
-    return [DisjunctiveLicense(name=stated)] if isinstance(stated, str) else []
+    return spdx if isinstance(spdx, str) else None, stated if isinstance(stated, str) else None
+
+
+def licence_of(evidence: Evidence) -> str | None:
+    """The licence as the bill of materials of this evidence has it."""
+    spdx, stated = _licence_words(evidence)
+    return spdx or stated
+
+
+def licence_in(document: bytes) -> str | None:
+    """The licence that a bill of materials of ours states; raises ``ValueError`` for what is none."""
+    try:
+        licences = json.loads(document)["metadata"]["component"].get("licenses", [])
+        said = [item.get("expression") or item["license"]["name"] for item in licences]
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError("it is no bill of materials of this gate") from error
+    return str(said[0]) if said else None
 
 
 def _ancestors(evidence: Evidence) -> list[Component]:

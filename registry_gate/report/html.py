@@ -7,23 +7,15 @@ page's own style, by its digest, and nothing else.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
-from functools import cache
-from hashlib import sha256
-from importlib import resources
-from typing import TYPE_CHECKING
 
 from registry_gate.decision import Verdict
 from registry_gate.evidence import BehaviourMeasurement
 from registry_gate.finding import Finding, Rule
 from registry_gate.report import plots
 from registry_gate.report.document import Report, TensorSection, WeightsSection
-from registry_gate.report.escape import for_terminal
+from registry_gate.report.pages import template
 from registry_gate.report.words import behaviour_numbers, measured, place
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 _LARGEST = 8
 _MEANING = {
@@ -42,10 +34,7 @@ def render(report: Report, rules: Mapping[str, Rule]) -> str:
         rules: of all checks, by id: titles and what to do.
     """
     scanned_clean = report.command == "scan" and report.verdict is Verdict.ADMIT
-    css = _asset("page.css")
-    return _template().render(
-        css=_markup(css),
-        css_hash=f"sha256-{base64.b64encode(sha256(css.encode()).digest()).decode()}",
+    return template("page.html.jinja").render(
         report=report,
         said="nothing found" if scanned_clean else report.verdict.value,
         meaning=_NOTHING_FOUND if scanned_clean else _MEANING[report.verdict],
@@ -55,29 +44,6 @@ def render(report: Report, rules: Mapping[str, Rule]) -> str:
         largest=_largest(report.weights) if report.weights else (),
         checks=[(check, measured(check.measurements)) for check in report.checks],
     )
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, finalize=_shown)
-    return environment.from_string(_asset("page.html.jinja"))
-
-
-def _asset(name: str) -> str:
-    return (resources.files("registry_gate.report") / name).read_text(encoding="utf-8")
-
-
-def _markup(text: str) -> str:
-    from markupsafe import Markup
-
-    return Markup(text)  # noqa: S704 - our own style sheet, never a candidate's text
-
-
-def _shown(value: object) -> object:
-    """Spell out what cannot be seen; what the engine itself marked as safe is not a candidate's."""
-    return for_terminal(value) if type(value) is str else value
 
 
 def _worst_first(report: Report) -> list[Finding]:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from registry_gate.runtime.middleware import AsgiPredictionLog, WsgiPredictionLog
     from registry_gate.runtime.prediction_log import PredictionLog
+    from registry_gate.runtime.strip_guard import StripGuard
 
-__all__ = ["AsgiPredictionLog", "PredictionLog", "WsgiPredictionLog"]
+__all__ = ["AsgiPredictionLog", "PredictionLog", "StripGuard", "WsgiPredictionLog"]
 
 _HOMES = {
     "AsgiPredictionLog": "registry_gate.runtime.middleware",
     "PredictionLog": "registry_gate.runtime.prediction_log",
+    "StripGuard": "registry_gate.runtime.strip_guard",
     "WsgiPredictionLog": "registry_gate.runtime.middleware",
 }
 

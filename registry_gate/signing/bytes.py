@@ -1,20 +1,24 @@
-"""One file's bytes against the manifest: size, every chunk's digest and the whole file's, in one pass.
+"""One file's bytes against all that the manifest says of them: size, each chunk's digest, the whole's sha256.
 
-The gate reads back what it stored this way, so that what it publishes verifies by either digest; those who
-load verify by the chunks alone (``signing.chunks``, which says why that is enough).
+The gate reads back what it stored this way, and ``verify`` reads a Release this way: what passes verifies by
+the public Model Signing tool, which knows the sha256 alone, and by the chunks, by which those who load verify
+(``signing.chunks``, which says why they are enough). Each byte is read once, and both digests are of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
-from typing import BinaryIO
 
 from registry_gate.errors import VerificationError
+from registry_gate.hashing import ALGORITHMS, Hash
 from registry_gate.release import ManifestFile
+from registry_gate.signing.folder import Reading
 from registry_gate.signing.refusal import refusal, shown
 
-_BLOCK = 1024 * 1024
+# Long enough that handing a block to another thread costs nothing beside hashing it.
+_BLOCK = 4 * 1024 * 1024
 
 Told = Callable[[int], None]
 """Told how many bytes were just hashed."""
@@ -24,37 +28,69 @@ def nobody(count: int) -> None:
     """Tell nobody."""
 
 
-def check_bytes(stream: BinaryIO, file: ManifestFile, told: Told = nobody) -> None:
-    """Read the file to its end and compare.
+def new_hash(file: ManifestFile) -> Hash:
+    """What digests the chunks of a file.
 
     Raises:
-        VerificationError: ``bytes-differ``.
+        VerificationError: ``unknown-algorithm``: not one of ``hashing.ALGORITHMS``.
     """
-    whole = sha256()
-    begin = 0
-    for end, expected in zip(file.pieces(), file.chunks, strict=True):
-        piece = sha256()
-        for block in _blocks(stream, file, end - begin):
+    made = ALGORITHMS.get(file.algorithm)
+    if made is None:
+        raise refusal("unknown-algorithm", f"{shown(file.name)} is digested by {shown(file.algorithm)}")
+    return made()
+
+
+def check_bytes(reading: Reading, file: ManifestFile, told: Told = nobody, *, threads: int = 2) -> None:
+    """Read the file to its end, each byte once, and compare every digest.
+
+    Args:
+        reading: the file, opened once.
+        file: what the manifest says of it.
+        told: told from this thread.
+        threads: with two, chunks are hashed beside the whole; more are of no use.
+
+    Raises:
+        VerificationError: ``bytes-differ``, ``unknown-algorithm``.
+    """
+    if threads < 2 or file.size < _BLOCK:
+        _check(reading, file, told, _in_turn)
+        return
+    with ThreadPoolExecutor(1, thread_name_prefix="registry-gate-verify") as pool:
+
+        def at_once(whole: Hash, piece: Hash, block: memoryview) -> None:
+            running = pool.submit(piece.update, block)
             whole.update(block)
-            piece.update(block)
-            told(len(block))
+            running.result()
+
+        _check(reading, file, told, at_once)
+
+
+def _in_turn(whole: Hash, piece: Hash, block: memoryview) -> None:
+    whole.update(block)
+    piece.update(block)
+
+
+def _check(
+    reading: Reading, file: ManifestFile, told: Told, take: Callable[[Hash, Hash, memoryview], None]
+) -> None:
+    whole = sha256()
+    room = memoryview(bytearray(min(_BLOCK, file.size + 1)))
+    at = 0
+    for end, expected in zip(file.pieces(), file.chunks, strict=True):
+        begin, piece = at, new_hash(file)
+        while at < end:
+            count = reading.read_into(room[: end - at], at, file.size)
+            if not count:
+                raise differs(file, f"it ends before its {file.size} bytes")
+            take(whole, piece, room[:count])
+            at += count
+            told(count)
         if piece.hexdigest() != expected:
             raise differs(file, f"something changed at or after byte {begin}")
-        begin = end
-    if stream.read(1):
+    if reading.read_into(room[:1], file.size, file.size + 1):
         raise differs(file, f"it is longer than its {file.size} bytes")
     if whole.hexdigest() != file.sha256:
         raise differs(file, "its sha256 is another")
-
-
-def _blocks(stream: BinaryIO, file: ManifestFile, left: int) -> Iterator[bytes]:
-    """The next ``left`` bytes, a block at a time."""
-    while left:
-        block = stream.read(min(left, _BLOCK))
-        if not block:
-            raise differs(file, f"it ends before its {file.size} bytes")
-        yield block
-        left -= len(block)
 
 
 def differs(file: ManifestFile, detail: str) -> VerificationError:

@@ -1,11 +1,13 @@
 """A file against the digests of its chunks: on all cores, and only the chunks that are asked for.
 
 Why this is verification of the file, though no whole-file sha256 is taken: the manifest, which the gate
-signed under the same verdict and key as ``model.sig``, states the digest of every chunk, the chunks must tile
-the file without gap or overlap (``signing.manifest``), and nothing may follow the last. Bytes with these
-digests are the bytes the gate stated, by the same collision resistance that a digest of the whole has. That
-one can only be taken from first byte to last, on one core; the gate itself takes both before a Release leaves
-it (``signing.bytes``), so that the public Model Signing tool and this module judge alike.
+signed under the same verdict and key as ``model.sig``, states the digest of every chunk and its algorithm
+(BLAKE3 for weights; sha256 for other files, and for all that was signed before), the chunks must tile the
+file without gap or overlap (``signing.manifest``), and nothing may follow the last. Bytes with these digests
+are the bytes the gate stated, by the same 128 bits of collision resistance that a sha256 of the whole has
+(``registry_gate.hashing``). That one can only be taken from first byte to last, on one core. The gate took
+both of the same bytes in the pass that wrote them, takes both again before a Release leaves it, and
+``verify`` takes both (``signing.bytes``), so that the public Model Signing tool and this module judge alike.
 """
 
 from __future__ import annotations
@@ -16,16 +18,18 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
-from hashlib import sha256
 
 from registry_gate.release import ManifestFile
-from registry_gate.signing.bytes import Told, differs, nobody
+from registry_gate.signing.bytes import Told, differs, new_hash, nobody
 from registry_gate.signing.folder import Reading
 
-# A block is read, hashed and written while it is in the cache of one core.
-_BLOCK = 1024 * 1024
-_SMALL = 4 * _BLOCK
+# A block is read, hashed and written while it is in the second-level cache of one core.
+_BLOCK = 256 * 1024
+_SMALL = 4 * 1024 * 1024
 _MAX_WORKERS = 16
+
+Out = int | memoryview | None
+"""Where bytes go: a descriptor that can be written at any offset, memory for the whole file, or nowhere."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +38,7 @@ class Chunk:
 
     begin: int
     end: int
-    sha256: str
+    digest: str
     run_end: int
 
 
@@ -71,25 +75,25 @@ def check_chunks(
     file: ManifestFile,
     chunks: Sequence[Chunk],
     *,
-    out: int | None = None,
+    out: Out = None,
     told: Told = nobody,
     threads: int | None = None,
 ) -> None:
-    """Read and compare chunks; what is compared is written at its place into the descriptor ``out``.
+    """Read and compare chunks; what is compared is then at its place in ``out``.
 
-    Where all chunks are wanted, or it costs nothing, the file must also end where the manifest says.
-    ``out`` may be used only when this returns.
+    Into memory, bytes are read straight and hashed where they lie. Where all chunks are wanted, or it costs
+    nothing, the file must also end where the manifest says. ``out`` may be used only when this returns.
 
     Args:
         reading: the file, opened once.
         file: what the manifest says of it.
         chunks: from :func:`wanted_chunks`.
-        out: a descriptor that can be written at any offset, or None to compare only.
+        out: where the bytes go; None to compare only.
         told: told from any thread, one at a time.
         threads: how many hash; :func:`workers` if None, one where the reading goes forward only.
 
     Raises:
-        VerificationError: ``bytes-differ``.
+        VerificationError: ``bytes-differ``, ``unknown-algorithm``.
         OSError: ``out`` could not be written.
     """
     work = _Work(reading, file, out, told)
@@ -118,7 +122,7 @@ def _together(work: _Work, chunks: deque[Chunk], crew: int) -> None:
 class _Work:
     """What the threads share; each takes the next chunk until none is left or one has failed."""
 
-    def __init__(self, reading: Reading, file: ManifestFile, out: int | None, told: Told) -> None:
+    def __init__(self, reading: Reading, file: ManifestFile, out: Out, told: Told) -> None:
         self.stop = threading.Event()
         self._reading = reading
         self._file = file
@@ -136,21 +140,27 @@ class _Work:
             self._check(chunk, room)
 
     def _check(self, chunk: Chunk, room: memoryview) -> None:
-        digest = sha256()
+        found = new_hash(self._file)
         at = chunk.begin
         while at < chunk.end and not self.stop.is_set():
-            count = self._reading.read_into(room[: chunk.end - at], at, chunk.run_end)
+            place = self._place(room, at, chunk.end)
+            count = self._reading.read_into(place, at, chunk.run_end)
             if not count:
                 raise differs(self._file, f"it ends before its {self._file.size} bytes")
-            block = room[:count]
-            digest.update(block)
-            if self._out is not None:
-                _write(self._out, block, at)
+            found.update(place[:count])
+            if isinstance(self._out, int):
+                _write(self._out, place[:count], at)
             at += count
             with self._telling:
                 self._told(count)
-        if at == chunk.end and digest.hexdigest() != chunk.sha256:
+        if at == chunk.end and found.hexdigest() != chunk.digest:
             raise differs(self._file, f"something changed between bytes {chunk.begin} and {chunk.end}")
+
+    def _place(self, room: memoryview, at: int, end: int) -> memoryview:
+        """Where the next block of a chunk is read to."""
+        if isinstance(self._out, memoryview):
+            return self._out[at : min(at + _BLOCK, end)]
+        return room[: end - at]
 
 
 def _write(out: int, block: memoryview, at: int) -> None:

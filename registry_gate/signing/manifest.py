@@ -9,7 +9,9 @@ from itertools import pairwise
 
 from registry_gate.errors import VerificationError
 from registry_gate.evidence import Staged
+from registry_gate.hashing import SHA256
 from registry_gate.release import Manifest, ManifestFile
+from registry_gate.signing.bytes import new_hash
 from registry_gate.signing.refusal import refusal, shown
 
 MAX_FILES = 100_000
@@ -33,6 +35,7 @@ def manifest_of(staged: Staged, written: Mapping[str, bytes]) -> Manifest:
             sha256=file.sha256,
             chunk_size=file.chunk_size,
             chunk_ends=file.chunk_ends,
+            algorithm=file.algorithm,
             chunks=file.chunks,
         )
         for file in staged.files
@@ -51,10 +54,11 @@ def check_manifest(manifest: Manifest) -> Manifest:
     """Return the manifest if every name is safe everywhere and sizes agree with chunk counts.
 
     Raises:
-        VerificationError: ``bad-manifest``.
+        VerificationError: ``bad-manifest``, ``unknown-algorithm``.
     """
     check_names([file.name for file in manifest.files])
     for file in manifest.files:
+        new_hash(file)
         _check_chunks(file)
     return manifest
 
@@ -81,7 +85,8 @@ def _check_chunks(file: ManifestFile) -> None:
     bounds = (0, *file.chunk_ends)
     if file.chunk_ends and (bounds[-1] != file.size or any(a >= b for a, b in pairwise(bounds))):
         raise _bad(f"the chunks of {shown(file.name)} do not make up its {file.size} bytes")
-    if len(file.chunks) < 2 and file.sha256 != (file.chunks or (_OF_NOTHING,))[0]:
+    comparable = file.algorithm == SHA256 or not file.chunks
+    if comparable and len(file.chunks) < 2 and file.sha256 != (file.chunks or (_OF_NOTHING,))[0]:
         raise _bad(f"{shown(file.name)} has two digests for the same bytes")
 
 

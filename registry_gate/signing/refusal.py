@@ -47,6 +47,10 @@ _MEANING: dict[str, tuple[str, str]] = {
         "a manifest that breaks the naming rules could lead a reader outside the folder",
         "do not load the model; admit it again",
     ),
+    "unknown-algorithm": (
+        "digests say something only by an algorithm that is known to be sound; nothing is guessed",
+        "if a newer gate signed it, update registry-gate here; otherwise do not load the model",
+    ),
     "wrong-name": (
         "a valid signature over another model does not speak for this one",
         "check where the registry's alias points; someone may have moved it",

@@ -12,7 +12,7 @@ from registry_gate.errors import VerificationError
 from registry_gate.progress import Progress, silent
 from registry_gate.release import Manifest, ManifestFile, Verified
 from registry_gate.signing.bytes import Told, check_bytes
-from registry_gate.signing.chunks import check_chunks, wanted_chunks
+from registry_gate.signing.chunks import Out, check_chunks, wanted_chunks
 from registry_gate.signing.folder import Folder, ReleaseSource
 from registry_gate.signing.refusal import refusal, shown
 from registry_gate.signing.statements import MODEL_FOLDER, MODEL_SIG, STATEMENTS
@@ -92,7 +92,7 @@ def verify_release(
 
 
 def check_files(source: ReleaseSource, manifest: Manifest, progress: Progress = silent) -> None:
-    """Exactly the files of the manifest, by both digests of each: how the gate reads back what it stored.
+    """Exactly the files of the manifest, by all digests of each: how the gate reads back what it stored.
 
     Raises:
         VerificationError: ``unexpected-file``, ``missing-file``, ``link`` or ``bytes-differ``.
@@ -100,11 +100,20 @@ def check_files(source: ReleaseSource, manifest: Manifest, progress: Progress = 
     check_names(source, manifest)
     told = counted(manifest, progress)
     for file in manifest.files:
-        with source.open(f"{MODEL_FOLDER}/{file.name}") as stream:
-            check_bytes(stream, file, told)
+        check_whole(source, file, told)
 
 
-def check_chunked(source: ReleaseSource, file: ManifestFile, told: Told, out: int | None = None) -> None:
+def check_whole(source: ReleaseSource, file: ManifestFile, told: Told) -> None:
+    """One file by all its digests: the sha256 that ``model.sig`` signs, and every chunk's.
+
+    Raises:
+        VerificationError: ``missing-file``, ``link``, ``unexpected-file`` or ``bytes-differ``.
+    """
+    with source.reading(f"{MODEL_FOLDER}/{file.name}", file.size) as reading:
+        check_bytes(reading, file, told)
+
+
+def check_chunked(source: ReleaseSource, file: ManifestFile, told: Told, out: Out = None) -> None:
     """Every chunk of one file, on all cores, written into ``out`` where that is given.
 
     Raises:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry_gate.testing import hostile, hostile_containers, hostile_pickles, hostile_tricks
+from registry_gate.testing import hostile, hostile_containers, hostile_later, hostile_pickles, hostile_tricks
 from registry_gate.testing.hostile import ZipEntry, safetensors_bytes, torch_zip, zip_bytes
 from registry_gate.testing.hostile_gadgets import GADGETS
 from registry_gate.testing.hostile_pickles import global_reduce, pickle_that_would_run, short_text
@@ -259,5 +259,6 @@ FAMILIES: dict[str, Callable[[str], Files]] = {
     ),
     "references": _from_samples("absolute", "parent", "shards", "template", "activation", "duplicate-key"),
     **hostile_tricks.FAMILIES,
+    **hostile_later.FAMILIES,
 }
 """Family to the builder of its files, by path ``case/file``."""

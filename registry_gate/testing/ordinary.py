@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry_gate.testing import ordinary_more
+from registry_gate.testing import ordinary_more, ordinary_states
 
 if TYPE_CHECKING:
     import torch
@@ -83,6 +83,7 @@ def _documents() -> dict[str, dict[str, Document]]:
         "training": _training(),
         "libraries": _libraries(),
         **ordinary_more.documents(),
+        **ordinary_states.documents(),
     }
 
 
@@ -286,4 +287,5 @@ _FOLDERS: dict[str, dict[str, Callable[[Path], None]]] = {
         "diffusers": _diffusers,
     },
     **ordinary_more.FOLDERS,
+    **ordinary_states.FOLDERS,
 }

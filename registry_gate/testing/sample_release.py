@@ -16,6 +16,7 @@ from registry_gate.candidate import Candidate, Listing, SourceKind, registered_n
 from registry_gate.decision import decide
 from registry_gate.evidence import Evidence, FileFormat, Staged, StagedFile, TensorMeasurement
 from registry_gate.finding import CheckResult, Confidence, Severity, Status
+from registry_gate.hashing import ALGORITHMS, BLAKE3, SHA256
 from registry_gate.index.content import Listed
 from registry_gate.index.edits import with_listed
 from registry_gate.index.repository import IndexRepository
@@ -50,12 +51,13 @@ FILES = {
 
 @dataclass(frozen=True)
 class SampleGate:
-    """One gate: its settings, signing key, trust and policy."""
+    """One gate: its settings, signing key, trust and policy, and what its chunks are digested with."""
 
     settings: Settings
     signer: KeySigner
     trust: Trust
     policy: Policy
+    algorithm: str = BLAKE3
 
     @property
     def authority(self) -> Authority:
@@ -64,7 +66,7 @@ class SampleGate:
 
     def evidence(self, work: Path, model_id: str, files: dict[str, bytes], commit: str) -> Evidence:
         """Stage the files under ``work`` and make the evidence of an examination that found nothing."""
-        staged = stage(work, files)
+        staged = stage(work, files, self.algorithm)
         candidate = Candidate(kind=SourceKind.HUB, endpoint="https://hub.example", id=model_id)
         looked = tuple(
             CheckResult(name=name, version=1, status=Status.NO_FINDINGS)
@@ -97,7 +99,8 @@ class SampleGate:
         Issued an hour ago if not said; not ``listed``: what whoever has only the signing key can make.
         """
         issued = issued_at or an_hour_ago()
-        evidence = self.evidence(folder / "staged", model_id, FILES if files is None else files, commit)
+        chosen = FILES if files is None else files
+        evidence = self.evidence(folder / "staged", model_id, chosen, commit)
         release = sign_release(
             evidence,
             decide(evidence, self.policy, issued),
@@ -169,39 +172,55 @@ def sample_gate(home: Path, policy: Policy | None = None) -> SampleGate:
     return SampleGate(settings, load_signer(settings), load_trust(settings.trust), chosen)
 
 
-def stage(folder: Path, files: dict[str, bytes]) -> Staged:
-    """Write files as a staging folder and describe them."""
+def stage(folder: Path, files: dict[str, bytes], algorithm: str = BLAKE3) -> Staged:
+    """Write files as a staging folder and describe them.
+
+    ``algorithm`` digests the chunks of weights; sha256 is what Releases had before BLAKE3 was used.
+    """
     staged = []
     for name, data in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
         digest = sha256(data).hexdigest()
-        chunks = tuple(sha256(data[at : at + CHUNK]).hexdigest() for at in range(0, len(data), CHUNK))
+        named = algorithm if name.endswith(".safetensors") else SHA256
         staged.append(
             StagedFile(
                 name=name,
                 size=len(data),
                 sha256=digest,
                 chunk_size=CHUNK,
-                chunks=chunks,
+                algorithm=named,
+                chunks=_chunks(data, named),
                 source=name,
                 source_sha256=digest,
             )
         )
-    return Staged(root=folder, files=tuple(staged), tensors=_tensors(files))
+    return Staged(root=folder, files=tuple(staged), tensors=_tensors(files, algorithm))
 
 
-def _tensors(files: dict[str, bytes]) -> tuple[TensorMeasurement, ...]:
+def _chunks(data: bytes, algorithm: str) -> tuple[str, ...]:
+    digests = []
+    for at in range(0, len(data), CHUNK):
+        digest = ALGORITHMS[algorithm]()
+        digest.update(data[at : at + CHUNK])
+        digests.append(digest.hexdigest())
+    return tuple(digests)
+
+
+def _tensors(files: dict[str, bytes], algorithm: str) -> tuple[TensorMeasurement, ...]:
     digest = sha256(json.dumps(sorted(files)).encode()).hexdigest()
+    old, new = (digest, None) if algorithm == SHA256 else (None, digest)
     return (
         TensorMeasurement(
             name="weight",
             file="model.safetensors",
             dtype="F32",
             shape=(2, 2),
-            source_sha256=digest,
-            staged_sha256=digest,
+            source_sha256=old,
+            staged_sha256=old,
+            source_blake3=new,
+            staged_blake3=new,
             elements=4,
             nan=0,
             inf=0,

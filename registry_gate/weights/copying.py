@@ -18,6 +18,7 @@ import numpy as np
 
 from registry_gate.candidate import SnapshotFile
 from registry_gate.errors import Refused
+from registry_gate.hashing import BLAKE3, SHA256
 from registry_gate.weights.digests import CHUNK_SIZE, ChunkDigests, TensorDigests
 from registry_gate.weights.lanes import Lanes
 from registry_gate.weights.regions import Piece, Region, RegionWalk
@@ -29,8 +30,9 @@ LANES = 5
 
 @dataclass(frozen=True)
 class Copied:
-    """The target file: size in bytes, digests of it all, of its chunks, of its tensors by name.
+    """The target file: size in bytes, sha256 of it all, digests of its chunks and of its tensors by name.
 
+    Tensors and the chunks aligned to them are digested by BLAKE3, chunks of other files by sha256.
     ``chunk_ends`` are the bytes where the chunks end; none for consecutive ``chunk_size`` pieces.
     """
 
@@ -38,6 +40,7 @@ class Copied:
     sha256: str
     chunk_size: int
     chunk_ends: tuple[int, ...]
+    algorithm: str
     chunks: tuple[str, ...]
     tensors: dict[str, str]
     regions: list[Region]
@@ -63,6 +66,7 @@ class _Written:
             sha256=self.whole.hexdigest(),
             chunk_size=CHUNK_SIZE,
             chunk_ends=parts.ends if parts else (),
+            algorithm=BLAKE3 if parts else SHA256,
             chunks=tuple(parts.chunks) if parts else self._plain.result(),
             tensors=parts.tensors if parts else {},
             regions=regions,
@@ -119,7 +123,7 @@ def copy_file(
     copied = written.copied(size, walk.regions + spools.regions)
     if pass_.in_order:  # what was hashed is what was read
         for region in copied.regions:
-            region.sha256 = copied.tensors[region.placements[0].tensor.name]
+            region.digest = copied.tensors[region.placements[0].tensor.name]
     return copied
 
 

@@ -6,12 +6,14 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from registry_gate.hashing import ALGORITHMS, BLAKE3
 from registry_gate.weights.target import Placement
 
 CHUNK_SIZE = 16 << 20
 """Bytes of the pieces whose digests the manifest holds: large files verify in parallel and in part."""
 ALONE = 1 << 20
 """Bytes from which on a tensor is a piece of its own, so that one digest serves both."""
+_blake3 = ALGORITHMS[BLAKE3]
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class ChunkDigests:
 
 
 class TensorDigests:
-    """sha256 of every tensor of a target file, and of chunks aligned to tensors, by their place alone.
+    """BLAKE3 of every tensor of a target file, and of chunks aligned to tensors, by their place alone.
 
     A tensor of ``ALONE`` bytes or more is a chunk; the header and smaller tensors share chunks that end at
     the first tensor's end beyond ``CHUNK_SIZE`` bytes. ``tensors`` and ``chunks`` hold what is complete.
@@ -67,8 +69,8 @@ class TensorDigests:
         self.chunks: list[str] = []
         self._next = 0
         self._position = 0
-        self._tensor = hashlib.sha256()
-        self._chunk = hashlib.sha256()
+        self._tensor = _blake3()
+        self._chunk = _blake3()
 
     def update(self, data: memoryview) -> None:
         """Take in the next bytes of the file, header included."""
@@ -90,10 +92,10 @@ class TensorDigests:
         digest = self._tensor.hexdigest()
         if span.name is not None:
             self.tensors[span.name] = digest
-            self._tensor = hashlib.sha256()
+            self._tensor = _blake3()
         if span.ends:
             self.chunks.append(digest if span.alone else self._chunk.hexdigest())
-            self._chunk = hashlib.sha256()
+            self._chunk = _blake3()
 
 
 def _spans(placements: Sequence[Placement], header_size: int) -> Iterator[_Span]:

@@ -9,18 +9,22 @@ from pydantic import Field, ValidationError
 
 from registry_gate.errors import UsageError
 from registry_gate.evidence import TensorMeasurement
-from registry_gate.record import Record
+from registry_gate.record import Record, is_none
 
 MAX_BYTES = 512 << 20
 
 
 class TensorPrint(Record):
-    """One tensor. The fields are those of :class:`registry_gate.evidence.TensorMeasurement`."""
+    """One tensor. The fields are those of :class:`registry_gate.evidence.TensorMeasurement`.
+
+    It holds BLAKE3 or, from before that was used, sha256 of the tensor's bytes.
+    """
 
     name: str
     dtype: str
     shape: tuple[int, ...]
-    sha256: str
+    sha256: str | None = Field(default=None, exclude_if=is_none)
+    blake3: str | None = Field(default=None, exclude_if=is_none)
     nan: int = Field(ge=0)
     inf: int = Field(ge=0)
     zeros: int = Field(ge=0)
@@ -31,6 +35,11 @@ class TensorPrint(Record):
     std: float | None
     histogram: tuple[tuple[int, int, int], ...]
     sketch: tuple[float, ...]
+
+    def has_bytes_of(self, other: TensorPrint) -> bool:
+        """Whether one algorithm gave both the same digest; False where they share none."""
+        pairs = ((self.sha256, other.sha256), (self.blake3, other.blake3))
+        return any(mine is not None and mine == theirs for mine, theirs in pairs)
 
 
 class Fingerprint(Record):
@@ -49,6 +58,7 @@ def fingerprint(tensors: Iterable[TensorMeasurement]) -> Fingerprint:
         TensorPrint(
             name=_named(tensor),
             sha256=tensor.staged_sha256,
+            blake3=tensor.staged_blake3,
             **tensor.model_dump(include=_TAKEN),
         )
         for tensor in tensors
@@ -56,7 +66,7 @@ def fingerprint(tensors: Iterable[TensorMeasurement]) -> Fingerprint:
     return Fingerprint(tensors=tuple(sorted(prints, key=lambda item: item.name)))
 
 
-_TAKEN = set(TensorPrint.model_fields) - {"name", "sha256"}
+_TAKEN = set(TensorPrint.model_fields) - {"name", "sha256", "blake3"}
 
 
 def _named(tensor: TensorMeasurement) -> str:

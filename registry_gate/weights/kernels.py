@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,7 @@ LOWEST = -64
 """Bins of magnitudes: from 2**LOWEST, an octave each; smaller and larger ones are in the first and last."""
 
 Array = NDArray[Any]
+_Loop: TypeAlias = Callable[[Array, Array, int], None]
 
 _GROUP = 5  # one hash serves 32 elements, two bits each
 _FIRST, _SECOND = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9)
@@ -65,7 +66,7 @@ def kernels() -> Kernels | None:
     adding = numba.njit(nogil=True, cache=folder is not None, fastmath={"reassoc", "nsz", "contract"})
     _compile_inner(numba)
     return Kernels(
-        compiled(_count),
+        _count(compiled(_count_halves), compiled(_count_octets), compiled(_count_few)),
         compiled(_moments),
         adding(_rows_f16),
         adding(_rows_wide),
@@ -93,41 +94,56 @@ def _mix(group: np.uint64) -> np.uint64:
 
 def _compile_inner(numba: Any) -> None:
     """Compile what the loops call: they name it, and numba compiles what it finds under the name."""
-    inner = globals()
-    inner["_mixed"] = numba.njit(inline="always")(_mix)
-    inner["_count_some"] = numba.njit(_count_few)
+    globals()["_mixed"] = numba.njit(inline="always")(_mix)
 
 
 _mixed: Callable[[np.uint64], np.uint64] = _mix
 
 
-def _count(patterns: Array, counts: Array, start: int) -> None:
-    """``counts`` is flat: class, then pattern."""
-    shift = np.uint64(16 if counts.size > CLASSES * 256 else 8)
-    stop = patterns.size
-    head = min((32 - start % 32) % 32, stop)
-    _count_some(patterns[:head], counts, start, shift)
-    groups = (stop - head) // 32
-    for group in range(groups):
-        begin = head + group * 32
-        bits = _mixed(np.uint64((start + begin) // 32))
-        for element in range(32):  # a constant count, so that the compiler unrolls it
-            kind = (bits >> np.uint64(2 * element)) & np.uint64(3)
-            counts[(kind << shift) | np.uint64(patterns[begin + element])] += np.uint32(1)
-    tail = head + groups * 32
-    _count_some(patterns[tail:], counts, start + tail, shift)
+def _count(halves: _Loop, octets: _Loop, few: _Loop) -> Callable[[Array, Array, int], None]:
+    """The counting loop over whole groups, with what lies before and behind them counted one by one."""
+
+    def count(patterns: Array, counts: Array, start: int) -> None:
+        many, stop = (halves if patterns.itemsize == 2 else octets), patterns.size
+        head = min(-start % 32, stop)
+        tail = stop - (stop - head) % 32
+        few(patterns[:head], counts, start)
+        many(patterns[head:tail].view("<u8"), counts, start + head)
+        few(patterns[tail:], counts, start + tail)
+
+    return count
 
 
-def _count_few(patterns: Array, counts: Array, start: int, shift: np.uint64) -> None:
-    """The same for elements of one group."""
+def _count_halves(words: Array, counts: Array, start: int) -> None:
+    """Whole groups of 16-bit patterns; ``counts`` is flat: pattern, then class, four in a cache line."""
+    for group in range(words.size // 8):
+        bits = _mixed(np.uint64(start // 32 + group))
+        for inside in range(8):  # constant counts, so that the compiler unrolls both loops
+            word = words[group * 8 + inside]
+            for element in range(4):
+                kind = (bits >> np.uint64(2 * (4 * inside + element))) & np.uint64(3)
+                pattern = (word >> np.uint64(16 * element)) & np.uint64(0xFFFF)
+                counts[(pattern << np.uint64(2)) | kind] += np.uint32(1)
+
+
+def _count_octets(words: Array, counts: Array, start: int) -> None:
+    """The same for 8-bit patterns."""
+    for group in range(words.size // 4):
+        bits = _mixed(np.uint64(start // 32 + group))
+        for inside in range(4):
+            word = words[group * 4 + inside]
+            for element in range(8):
+                kind = (bits >> np.uint64(2 * (8 * inside + element))) & np.uint64(3)
+                pattern = (word >> np.uint64(8 * element)) & np.uint64(0xFF)
+                counts[(pattern << np.uint64(2)) | kind] += np.uint32(1)
+
+
+def _count_few(patterns: Array, counts: Array, start: int) -> None:
+    """The same, of either width, for elements of one group."""
     bits = _mixed(np.uint64(start // 32))
     for element in range(patterns.size):
         kind = (bits >> np.uint64(2 * (start % 32 + element))) & np.uint64(3)
-        counts[(kind << shift) | np.uint64(patterns[element])] += np.uint32(1)
-
-
-# Compiled functions call compiled ones: this name is bound anew before anything is compiled.
-_count_some = _count_few
+        counts[(np.uint64(patterns[element]) << np.uint64(2)) | kind] += np.uint32(1)
 
 
 def _moments(found: Array, start: int, pivot: float, counts: Array, reals: Array, bins: Array) -> None:

@@ -47,6 +47,10 @@ class LowBits:
             compiled.low(patterns, counts)
         else:
             counts += np.bincount((patterns & patterns.dtype.type(255)).astype(np.uint8), minlength=256)
+        self.take(counts)
+
+    def take(self, counts: NDArray[np.int64]) -> None:
+        """Take in how often each lowest byte was seen in one block."""
         found = coincidence(counts)
         if found is not None:
             self._largest = max(found, self._largest or 0.0)

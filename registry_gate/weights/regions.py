@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol, TypeAlias
 
+from registry_gate.hashing import ALGORITHMS, BLAKE3, Hash
 from registry_gate.weights.rows import row_length
 from registry_gate.weights.statistics import Statistics, TensorMeter
 from registry_gate.weights.target import Placement, bad_plan
@@ -13,34 +14,49 @@ from registry_gate.weights.target import Placement, bad_plan
 MAX_OPEN = 64
 
 
+class Meter(Protocol):
+    """Measures one tensor; see :class:`registry_gate.weights.statistics.TensorMeter`."""
+
+    def update(self, data: memoryview) -> None:
+        """Take in the next bytes, valid until it returns."""
+
+    def result(self) -> Statistics:
+        """The statistics of what was taken in."""
+
+
+Meters: TypeAlias = Callable[[str, int, int], Meter]
+"""Makes a meter for a dtype, elements an output row (0: none), and bytes."""
+
+
 @dataclass
 class Region:
     """A range of source bytes and the tensors made of it: tied tensors share one.
 
-    ``sha256`` is of the elements as they are staged (C order, little-endian), taken on the source's side.
-    It and ``statistics`` are there once the range has passed.
+    ``digest`` is BLAKE3 of the elements as they are staged (C order, little-endian), taken on the source's
+    side. It and ``statistics`` are there once the range has passed.
     """
 
     begin: int
     end: int
     dtype: str
     placements: list[Placement] = field(default_factory=list)
-    sha256: str = ""
+    digest: str = ""
     statistics: Statistics | None = None
-    _digest: hashlib._Hash | None = None
-    _meter: TensorMeter | None = None
+    meters: Meters = TensorMeter
+    _hash: Hash | None = None
+    _meter: Meter | None = None
 
     def hash(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its digest."""
-        digest = self._digest = self._digest or hashlib.sha256()
-        digest.update(data)
+        hashed = self._hash = self._hash or ALGORITHMS[BLAKE3]()
+        hashed.update(data)
         if last:
-            self.sha256, self._digest = digest.hexdigest(), None
+            self.digest, self._hash = hashed.hexdigest(), None
 
     def measure(self, data: memoryview, last: bool) -> None:
         """Take the next bytes of the range into its statistics."""
         if self._meter is None:
-            self._meter = TensorMeter(self.dtype, rows=self._row_length())
+            self._meter = self.meters(self.dtype, self._row_length(), self.end - self.begin)
         self._meter.update(data)
         if last:
             self.statistics, self._meter = self._meter.result(), None
@@ -62,19 +78,19 @@ class Piece:
 
 
 class RegionWalk:
-    """Cuts the pieces of a source file into pieces of regions."""
+    """Cuts the pieces of a source file, from byte ``begin`` on, into pieces of regions."""
 
-    def __init__(self, placements: Sequence[Placement]) -> None:
+    def __init__(self, placements: Sequence[Placement], begin: int = 0, meters: Meters = TensorMeter) -> None:
         shared: dict[tuple[int, int, str], Region] = {}
         for placement in placements:
             tensor = placement.tensor
             key = (tensor.offset, tensor.offset + tensor.nbytes, tensor.dtype)
-            shared.setdefault(key, Region(*key)).placements.append(placement)
+            shared.setdefault(key, Region(*key, meters=meters)).placements.append(placement)
         self.regions = sorted(shared.values(), key=lambda region: (region.begin, region.end))
         self._waiting = [region for region in self.regions if region.begin < region.end]
         self._open: list[Region] = []
         self._next = 0
-        self._position = 0
+        self._position = begin
         for region in self.regions:
             if region.begin == region.end:
                 region.hash(memoryview(b""), True)

@@ -16,6 +16,8 @@ MAX_ROWS = 1 << 18
 _SHOWN = 5
 _BITS = {"F16": "<u2", "BF16": "<u2", "F32": "<u4"}
 _TABLED = ("F8_E4M3", "F8_E5M2", "F8_E4M3FNUZ", "F8_E5M2FNUZ")
+JUDGED = frozenset({*_BITS, *_TABLED, "F64"})
+"""The kinds whose rows are looked at."""
 
 
 def row_length(shape: Sequence[int]) -> int:
@@ -39,7 +41,7 @@ class RowMeter:
 
     def __init__(self, dtype: str, length: int) -> None:
         self._dtype, self._length = dtype, length
-        self._judged = dtype in _BITS or dtype in _TABLED or dtype == "F64"
+        self._judged = dtype in JUDGED
         self._seen = 0
         self._sums, self._squares = np.zeros(0), np.zeros(0)
 
@@ -63,25 +65,9 @@ class RowMeter:
     def result(self) -> RowStatistics | None:
         """Norm and mean of the rows; None where they were not judged or not finite."""
         count = self._seen // self._length
-        if not self._judged or count < 2:
+        if not self._judged:
             return None
-        norms = np.sqrt(self._squares[:count])
-        if not np.isfinite(norms).all():
-            return None
-        middle = float(np.median(norms))
-        spread = float(np.median(np.abs(norms - middle)))
-        largest = np.argsort(-norms, kind="stable")[:_SHOWN]
-        means = self._sums[:count] / self._length
-        centre = float(np.median(means))
-        return RowStatistics(
-            count=count,
-            median_norm=middle,
-            norm_spread=spread,
-            largest=tuple((int(row), float(norms[row])) for row in largest),
-            median_mean=centre,
-            mean_spread=float(np.median(np.abs(means - centre))),
-            furthest_mean=_furthest(means - centre),
-        )
+        return from_sums(self._sums[:count], self._squares[:count], self._length)
 
     def _values(self, bits: NDArray[np.generic]) -> NDArray[np.float64]:
         if self._dtype == "F32":
@@ -90,6 +76,27 @@ class RowMeter:
             bits.astype(np.float64) if self._dtype == "F64" else values(self._dtype)[bits]
         )
         return found
+
+
+def from_sums(sums: NDArray[np.float64], squares: NDArray[np.float64], length: int) -> RowStatistics | None:
+    """What is kept of rows whose finite elements and squares were added up; None for fewer than two rows."""
+    norms = np.sqrt(squares)
+    if len(norms) < 2 or not np.isfinite(norms).all():
+        return None
+    middle = float(np.median(norms))
+    spread = float(np.median(np.abs(norms - middle)))
+    largest = np.argsort(-norms, kind="stable")[:_SHOWN]
+    means = sums / length
+    centre = float(np.median(means))
+    return RowStatistics(
+        count=len(norms),
+        median_norm=middle,
+        norm_spread=spread,
+        largest=tuple((int(row), float(norms[row])) for row in largest),
+        median_mean=centre,
+        mean_spread=float(np.median(np.abs(means - centre))),
+        furthest_mean=_furthest(means - centre),
+    )
 
 
 def _compiled(dtype: str) -> Callable[[Array, int, int, Array, Array], None] | None:

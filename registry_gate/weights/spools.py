@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 
 from registry_gate.evidence import TensorSource
 from registry_gate.layout import ITEMSIZE, extent
-from registry_gate.weights.regions import Region
+from registry_gate.weights.regions import Meters, Region
+from registry_gate.weights.statistics import TensorMeter
 from registry_gate.weights.target import Placement
 
 _BLOCK = 4 << 20
@@ -41,13 +42,15 @@ class _Spool:
 
 
 class Spools:
-    """Fed with a source file in order; writes each tensor as soon as its range has passed."""
+    """Fed with a source file in order, from ``begin`` on; writes each tensor when its range has passed."""
 
-    def __init__(self, placements: Sequence[Placement], folder: Path) -> None:
+    def __init__(
+        self, placements: Sequence[Placement], folder: Path, begin: int = 0, meters: Meters = TensorMeter
+    ) -> None:
         self._folder = folder
-        self.regions = _regions(placements)
+        self.regions = _regions(placements, meters)
         self._waiting = _grouped(self.regions)
-        self._position = 0
+        self._position = begin
 
     def update(self, data: memoryview, write: Write) -> None:
         """Take in the next bytes of the source; ``write`` puts gathered bytes into the target."""
@@ -143,14 +146,14 @@ def _blocks(view: NDArray[np.unsignedinteger]) -> Iterator[NDArray[np.unsignedin
         yield view[first : first + step]
 
 
-def _regions(placements: Sequence[Placement]) -> list[Region]:
+def _regions(placements: Sequence[Placement], meters: Meters) -> list[Region]:
     """One region for each view; tied tensors, the same view under several names, share it."""
     shared: dict[TensorSource, Region] = {}
     for placement in placements:
         tensor = placement.tensor
         view = tensor.model_copy(update={"name": "", "storage": ""})
         end = tensor.offset + extent(tensor.dtype, tensor.shape, tensor.stride)
-        region = shared.setdefault(view, Region(tensor.offset, end, tensor.dtype))
+        region = shared.setdefault(view, Region(tensor.offset, end, tensor.dtype, meters=meters))
         region.placements.append(placement)
     return sorted(shared.values(), key=lambda region: (region.begin, region.end))
 

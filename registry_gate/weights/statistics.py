@@ -8,6 +8,7 @@ Golub and LeVeque (1983), which stays accurate where a plain sum of squares woul
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
@@ -22,7 +23,7 @@ from registry_gate.weights.number_kinds import NARROW, values
 from registry_gate.weights.rows import RowMeter
 
 # Elements a step: temporaries stay in the cache; exact counts need none where they are compiled.
-_WIDE_BLOCK, _NARROW_BLOCK = 1 << 16, 1 << 18
+WIDE_BLOCK, NARROW_BLOCK = 1 << 16, 1 << 18
 _FLUSH = 1 << 31
 _WIDE = {
     "F32": "<f4",
@@ -61,46 +62,65 @@ class Statistics:
     rows: RowStatistics | None = None
 
 
-class TensorMeter:
-    """Measures one tensor: :meth:`update` with its bytes in order, cut anywhere, then :meth:`result`.
+class WholeElements:
+    """Cuts bytes that arrive in any pieces into blocks of whole elements.
 
     Args:
-        dtype: safetensors' name.
-        rows: elements an output row, for tensors whose rows are to be compared; 0 for others.
+        itemsize: bytes an element.
+        block: elements a block, at most.
     """
 
-    def __init__(self, dtype: str, rows: int = 0) -> None:
-        self._itemsize = ITEMSIZE[dtype]
-        self._tally = _Histogram(dtype) if dtype in NARROW else _Moments(dtype)
-        self._rows = RowMeter(dtype, rows) if rows else None
-        self._step = (_NARROW_BLOCK if dtype in NARROW else _WIDE_BLOCK) * self._itemsize
+    def __init__(self, itemsize: int, block: int) -> None:
+        self._itemsize, self._step = itemsize, block * itemsize
         self._rest = b""
 
-    def update(self, data: memoryview) -> None:
-        """Take in the next bytes, C-contiguous; an element cut in two waits for its other half."""
+    def cut(self, data: memoryview) -> Iterator[memoryview]:
+        """Blocks of the next bytes, C-contiguous; an element cut in two waits for its other half."""
         if self._rest:
             missing = min(self._itemsize - len(self._rest), len(data))
             self._rest += bytes(data[:missing])
             data = data[missing:]
             if len(self._rest) < self._itemsize:
                 return
-            self._add(memoryview(self._rest))
+            yield memoryview(self._rest)
             self._rest = b""
         whole = len(data) - len(data) % self._itemsize
         for start in range(0, whole, self._step):
-            self._add(data[start : min(start + self._step, whole)])
+            yield data[start : min(start + self._step, whole)]
         self._rest = bytes(data[whole:])
+
+    def end(self) -> None:
+        """Raises ValueError when bytes are left over."""
+        if self._rest:
+            raise ValueError(f"{len(self._rest)} bytes are not a whole element")
+
+
+class TensorMeter:
+    """Measures one tensor: :meth:`update` with its bytes in order, cut anywhere, then :meth:`result`.
+
+    Args:
+        dtype: safetensors' name.
+        rows: elements an output row, for tensors whose rows are to be compared; 0 for others.
+        nbytes: of the whole tensor; of no matter here.
+    """
+
+    def __init__(self, dtype: str, rows: int = 0, nbytes: int = 0) -> None:
+        del nbytes
+        self._tally = _Histogram(dtype) if dtype in NARROW else _Moments(dtype)
+        self._rows = RowMeter(dtype, rows) if rows else None
+        self._whole = WholeElements(ITEMSIZE[dtype], NARROW_BLOCK if dtype in NARROW else WIDE_BLOCK)
+
+    def update(self, data: memoryview) -> None:
+        """Take in the next bytes, C-contiguous."""
+        for block in self._whole.cut(data):
+            self._tally.add(block)
+            if self._rows:
+                self._rows.add(block)
 
     def result(self) -> Statistics:
         """The statistics of all whole elements seen. Raises ValueError when bytes are left over."""
-        if self._rest:
-            raise ValueError(f"{len(self._rest)} bytes are not a whole element")
+        self._whole.end()
         return self._tally.result(self._rows.result() if self._rows else None)
-
-    def _add(self, data: memoryview) -> None:
-        self._tally.add(data)
-        if self._rows:
-            self._rows.add(data)
 
 
 class _Histogram:
@@ -110,7 +130,7 @@ class _Histogram:
         self._dtype = dtype
         self._values = values(dtype)
         self._kind = np.dtype("u1" if len(self._values) == 256 else "<u2")
-        self._counts = np.zeros((CLASSES, len(self._values)), dtype=np.uint32)
+        self._counts = np.zeros((len(self._values), CLASSES), dtype=np.uint32)
         self._flushed: NDArray[np.int64] | None = None
         self._elements = self._since = 0
 
@@ -121,10 +141,10 @@ class _Histogram:
             compiled.count(patterns, self._counts.reshape(-1), self._elements)
         else:
             size = len(self._values)
-            place = classes(self._elements, patterns.size) * np.uint64(size) + patterns
+            place = patterns.astype(np.uint64) * np.uint64(CLASSES) + classes(self._elements, patterns.size)
             self._counts += (
                 np.bincount(place.view(np.int64), minlength=CLASSES * size)
-                .reshape(CLASSES, size)
+                .reshape(size, CLASSES)
                 .astype(np.uint32)
             )
         self._elements += patterns.size
@@ -134,32 +154,42 @@ class _Histogram:
             self._counts[:] = 0
 
     def _all(self) -> NDArray[np.int64]:
-        counts = self._counts.astype(np.int64)
+        counts = np.ascontiguousarray(self._counts.T, dtype=np.int64)
         return counts if self._flushed is None else counts + self._flushed
 
     def result(self, rows: RowStatistics | None) -> Statistics:
-        by_class = self._all()
-        total = by_class.sum(axis=0)
-        seen = np.flatnonzero(total)
-        counts, found = total[seen], self._values[seen]
-        finite = np.isfinite(found)
-        usual, often = found[finite], counts[finite].astype(np.float64)
-        mean, std = _weighted(usual, often)
-        sums = np.einsum("ij,j->i", by_class[:, seen[finite]].astype(np.float64), usual)
-        return Statistics(
-            elements=self._elements,
-            nan=int(counts[np.isnan(found)].sum()),
-            inf=int(counts[np.isinf(found)].sum()),
-            zeros=int(counts[found == 0].sum()),
-            minimum=float(usual.min()) if usual.size else None,
-            maximum=float(usual.max()) if usual.size else None,
-            mean=mean,
-            std=std,
-            histogram=_octaves(_binned(self._dtype, seen[finite], often)),
-            sketch=_sketch(sums),
-            low_bits=coincidence(low_byte_counts(self._dtype, total)),
-            rows=rows,
-        )
+        return from_counts(self._dtype, self._all(), rows)
+
+
+def from_counts(dtype: str, by_class: NDArray[np.int64], rows: RowStatistics | None) -> Statistics:
+    """The statistics of an 8 or 16-bit kind, exact.
+
+    Args:
+        dtype: safetensors' name.
+        by_class: how often each bit pattern was seen, (CLASSES, patterns).
+        rows: handed on.
+    """
+    total = by_class.sum(axis=0)
+    seen = np.flatnonzero(total)
+    counts, found = total[seen], values(dtype)[seen]
+    finite = np.isfinite(found)
+    usual, often = found[finite], counts[finite].astype(np.float64)
+    mean, std = _weighted(usual, often)
+    sums = np.einsum("ij,j->i", by_class[:, seen[finite]].astype(np.float64), usual)
+    return Statistics(
+        elements=int(total.sum()),
+        nan=int(counts[np.isnan(found)].sum()),
+        inf=int(counts[np.isinf(found)].sum()),
+        zeros=int(counts[found == 0].sum()),
+        minimum=float(usual.min()) if usual.size else None,
+        maximum=float(usual.max()) if usual.size else None,
+        mean=mean,
+        std=std,
+        histogram=_octaves(_binned(dtype, seen[finite], often)),
+        sketch=_sketch(sums),
+        low_bits=coincidence(low_byte_counts(dtype, total)),
+        rows=rows,
+    )
 
 
 def _weighted(found: NDArray[np.float64], counts: NDArray[np.float64]) -> tuple[float | None, float | None]:
@@ -205,12 +235,7 @@ class _Moments:
 
     def __init__(self, dtype: str) -> None:
         self._kind = np.dtype(_WIDE[dtype])
-        self._elements = self._finite = 0
-        self._counts = np.zeros(3, dtype=np.int64)
-        self._bins = np.zeros((2, OCTAVES), dtype=np.int64)
-        self._sums = np.zeros(CLASSES)
-        self._low, self._high = math.inf, -math.inf
-        self._mean = self._squares = 0.0
+        self._moments = Moments()
         self._low_bits = LowBits(dtype)
 
     def add(self, data: memoryview) -> None:
@@ -218,44 +243,74 @@ class _Moments:
         self._low_bits.add(data)
         with np.errstate(all="ignore"):  # NaN and overflow are what is being counted here
             found = np.abs(block.astype(np.complex128)) if block.dtype.kind == "c" else block
-            pivot = self._mean if self._finite and math.isfinite(self._mean) else _first_finite(found)
-            before = self._counts.copy()
-            reals = np.array([self._low, self._high, 0.0, *(0.0,) * CLASSES])
+            so_far = self._moments
+            pivot = so_far.mean if so_far.finite and math.isfinite(so_far.mean) else _first_finite(found)
+            counts = np.zeros(3, dtype=np.int64)
+            reals = np.array([so_far.low, so_far.high, 0.0, *(0.0,) * CLASSES])
             compiled = kernels()
             moments = compiled.moments if compiled else plain_moments
-            moments(found, self._elements, pivot, self._counts, reals, self._bins)
-            self._elements += block.size
-            count = block.size - int((self._counts - before)[:2].sum())
-            if count:
-                self._merge(count, pivot, reals)
+            moments(found, so_far.elements, pivot, counts, reals, so_far.bins)
+            so_far.take(block.size, pivot, counts, reals)
 
-    def _merge(self, count: int, pivot: float, reals: NDArray[np.float64]) -> None:
-        self._low, self._high = float(reals[0]), float(reals[1])
+    def result(self, rows: RowStatistics | None) -> Statistics:
+        return self._moments.result(self._low_bits.result(), rows)
+
+
+class Moments:
+    """Counts, extremes and moments of blocks, merged; ``bins`` are added to from outside."""
+
+    def __init__(self) -> None:
+        self.elements = self.finite = 0
+        self.bins = np.zeros((2, OCTAVES), dtype=np.int64)
+        self.low, self.high = math.inf, -math.inf
+        self.mean = 0.0
+        self._counts = np.zeros(3, dtype=np.int64)
+        self._sums = np.zeros(CLASSES)
+        self._squares = 0.0
+
+    def take(
+        self, elements: int, pivot: float, counts: NDArray[np.int64], reals: NDArray[np.float64]
+    ) -> None:
+        """Merge what was seen of one block.
+
+        Args:
+            elements: of the block, NaN and infinities included.
+            pivot: what the squares are about.
+            counts: NaN, infinities and zeros in the block.
+            reals: least and greatest so far, squares about the pivot, sums of the position classes.
+        """
+        self._counts += counts
+        self.elements += elements
+        count = elements - int(counts[:2].sum())
+        if not count:
+            return
+        self.low, self.high = float(reals[0]), float(reals[1])
         self._sums += reals[3:]
         shift = float(reals[3:].sum()) / count - pivot
         squares = float(reals[2]) - shift * shift * count
-        shift += pivot - self._mean
-        total = self._finite + count
+        shift += pivot - self.mean
+        total = self.finite + count
         self._squares += max(squares, 0.0) if math.isfinite(squares) else squares
-        self._squares += shift * shift * self._finite * count / total
-        self._mean += shift * count / total
-        self._finite = total
+        self._squares += shift * shift * self.finite * count / total
+        self.mean += shift * count / total
+        self.finite = total
 
-    def result(self, rows: RowStatistics | None) -> Statistics:
-        known = self._finite > 0
-        deviation = math.sqrt(self._squares / self._finite) if known and self._squares >= 0 else math.nan
+    def result(self, low_bits: float | None, rows: RowStatistics | None) -> Statistics:
+        """The statistics of all blocks."""
+        known = self.finite > 0
+        deviation = math.sqrt(self._squares / self.finite) if known and self._squares >= 0 else math.nan
         return Statistics(
-            elements=self._elements,
+            elements=self.elements,
             nan=int(self._counts[0]),
             inf=int(self._counts[1]),
             zeros=int(self._counts[2]),
-            minimum=self._low if known else None,
-            maximum=self._high if known else None,
-            mean=self._mean if known and math.isfinite(self._mean) else None,
+            minimum=self.low if known else None,
+            maximum=self.high if known else None,
+            mean=self.mean if known and math.isfinite(self.mean) else None,
             std=deviation if math.isfinite(deviation) else None,
-            histogram=_octaves(self._bins),
+            histogram=_octaves(self.bins),
             sketch=_sketch(self._sums),
-            low_bits=self._low_bits.result(),
+            low_bits=low_bits,
             rows=rows,
         )
 

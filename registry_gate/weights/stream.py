@@ -193,6 +193,7 @@ def _file(name: str, source: SnapshotFile, copied: Copied) -> StagedFile:
         sha256=copied.sha256,
         chunk_size=copied.chunk_size,
         chunk_ends=copied.chunk_ends,
+        algorithm=copied.algorithm,
         chunks=copied.chunks,
         source=source.path,
         source_sha256=source.sha256,
@@ -207,8 +208,8 @@ def _measured(plan: CopyPlan, copied: Copied) -> list[TensorMeasurement]:
             file=plan.target,
             dtype=placement.tensor.dtype,
             shape=placement.tensor.shape,
-            source_sha256=region.sha256,
-            staged_sha256=copied.tensors[placement.tensor.name],
+            source_blake3=region.digest,
+            staged_blake3=copied.tensors[placement.tensor.name],
             **vars(region.statistics),
         )
         for region in copied.regions

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from registry_gate.backdoor.bounded_pattern import BoundedPatterns, Recipe, _draw, bounded_patterns
+from registry_gate.backdoor.bounded_pattern import BoundedPatterns, Recipe, bounded_patterns
 from registry_gate.backdoor.margin import Logits
+from registry_gate.backdoor.victims import draw_victims
 
 CPU = torch.device("cpu")
 CLASSES, SIDE = 6, 32
@@ -105,14 +106,14 @@ def test_model_that_always_answers_one_class_has_a_finite_gap() -> None:
 
 def test_images_are_drawn_evenly_from_the_other_classes() -> None:
     labels = torch.arange(10).repeat(40)
-    chosen = labels[_draw(labels, 4, 27, torch.Generator().manual_seed(0))]
+    chosen = labels[draw_victims(labels, 4, 27, torch.Generator().manual_seed(0))]
     counts = torch.bincount(chosen, minlength=10).tolist()
     assert counts == [3, 3, 3, 3, 0, 3, 3, 3, 3, 3]
 
 
 def test_scarce_classes_are_made_up_for_by_others() -> None:
     labels = torch.cat([torch.zeros(30), torch.ones(2), torch.full((30,), 2)]).long()
-    chosen = labels[_draw(labels, 0, 27, torch.Generator().manual_seed(0))]
+    chosen = labels[draw_victims(labels, 0, 27, torch.Generator().manual_seed(0))]
     assert torch.bincount(chosen, minlength=3).tolist() == [0, 2, 25]
 
 

@@ -27,6 +27,6 @@ def with_test(measurement: BehaviourMeasurement) -> Evidence:
 
 
 def policy(**thresholds: float) -> Policy:
-    """The default policy with exactly these thresholds (hyphens for underscores)."""
+    """The default policy with exactly these thresholds (hyphens for underscores) and no rule overridden."""
     named = {key.replace("_", "-"): value for key, value in thresholds.items()}
-    return load_policy("default").model_copy(update={"thresholds": named})
+    return load_policy("default").model_copy(update={"thresholds": named, "rules": {}})

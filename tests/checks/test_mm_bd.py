@@ -24,7 +24,7 @@ def _measured(p_value: float | None) -> BehaviourMeasurement:
         score=0.9,
         suspected_target=4,
         per_class=(1.0,) * 10,
-        details={"profile": "batched-adam"},
+        details={"profile": "fast"},
         seed=7,
         power_note="sees little",
     )
@@ -52,7 +52,7 @@ def test_measurements_carry_what_is_needed_to_judge_again() -> None:
     measurements = CHECK.run(with_test(_measured(0.9)), POLICY).measurements
     assert measurements["power_note"] == "sees little"
     assert measurements["mm-bd-p-value"] == 0.05
-    assert (measurements["profile"], measurements["seed"]) == ("batched-adam", 7)
+    assert (measurements["profile"], measurements["seed"]) == ("fast", 7)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_names_on_the_list_pass():
     """Imported only: what they may be given is another matter."""
     result = judged(facts_of(pickles=(pickle_of(*sorted(ALLOWED)),)))
     assert result.status is Status.NO_FINDINGS and result.measurements["pickles"] == 1
-    assert result.measurements["allow-list-dated"] == "2026-11-21"
+    assert result.measurements["allow-list-dated"] == "2026-11-25"
     assert check.CHECK.stage is Stage.FILES
 
 
@@ -133,11 +133,37 @@ def test_every_listed_name_exists_where_it_says():
     import warnings
 
     old = {"__builtin__": "builtins", "numpy.core.multiarray": "numpy._core.multiarray"}
-    old["numpy.core.numeric"] = "numpy._core.numeric"
+    old |= {"numpy.core.numeric": "numpy._core.numeric", "pathlib._local": "pathlib"}
+    renamed = {("__builtin__", "long"): "int", ("__builtin__", "unicode"): "str"}
     for module, name in sorted(ALLOWED):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            assert hasattr(importlib.import_module(old.get(module, module)), name), (module, name)
+            found = importlib.import_module(old.get(module, module))
+            assert hasattr(found, renamed.get((module, name), name)), (module, name)
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("torch.nn.modules.linear", "Linear"),
+        ("ultralytics.nn.tasks", "DetectionModel"),
+        ("models.yolo", "Model"),
+    ],
+)
+def test_a_whole_model_is_called_one_and_what_to_do_is_said(module, name):
+    (found,) = judged(facts_of(pickles=(pickle_of((module, name), use="new []"),))).findings
+    assert found.rule == "pickle-global-not-allowed"
+    assert "the model itself was pickled" in found.message and "state_dict()" in found.message
+    (other,) = judged(facts_of(pickles=(pickle_of(("modelsx", name), use="new []"),))).findings
+    assert "state_dict()" not in other.message
+
+
+PLAIN_DATA = {
+    *("builtins.frozenset", "builtins.bytes", "builtins.slice"),
+    *(f"builtins.{name}" for name in ("list", "dict", "tuple", "str", "int", "float", "bool")),
+    *("collections.defaultdict", "collections.deque", "argparse.Namespace", "types.SimpleNamespace"),
+    *(f"datetime.{name}" for name in ("datetime", "date", "time", "timedelta", "timezone")),
+}
 
 
 def test_the_list_is_narrower_than_torchs_own():
@@ -146,19 +172,19 @@ def test_the_list_is_narrower_than_torchs_own():
 
     torchs = set(_get_allowed_globals())
     wider = {f"{module}.{name}" for module, name in ALLOWED} - torchs
-    assert {name for name in wider if not name.startswith(("numpy.", "__builtin__."))} == {
-        "builtins.frozenset",
-        "builtins.bytes",
-    }
+    assert {
+        name for name in wider if not name.startswith(("numpy.", "__builtin__.", "pathlib."))
+    } == PLAIN_DATA
 
 
 LISTED = POLICY.pickle_allow_list
 
 
-@pytest.mark.parametrize("table", [LISTED.calls, LISTED.states])
+@pytest.mark.parametrize("table", [LISTED.calls, LISTED.states, LISTED.made])
 def test_arguments_are_listed_for_listed_names_only(table):
     assert {(module, name) for module, names in table.items() for name in names} <= ALLOWED
-    assert {(module, name) for module, names in LISTED.filled.items() for name in names} <= ALLOWED
+    for names in (LISTED.filled, LISTED.extended):
+        assert {(module, name) for module, listed in names.items() for name in listed} <= ALLOWED
 
 
 @pytest.mark.parametrize(("module", "name"), sorted(ALLOWED))
@@ -182,7 +208,10 @@ def test_arguments_are_listed_for_listed_names_only(table):
     ],
 )
 def test_what_is_not_listed_may_not_be_given(module, name, use):
-    if use.startswith("items") and name == "OrderedDict":
+    verb = use.partition(" ")[0]
+    if name in {"items": ("OrderedDict", "defaultdict"), "append": ("deque",), "new": ("Namespace",)}.get(
+        verb, ()
+    ):
         return
     findings = judged(facts_of(pickles=(pickle_of((module, name), use=use),))).findings
     assert [(item.rule, item.severity) for item in findings] == [

@@ -24,8 +24,8 @@ MEASURED = TensorMeasurement(
     file="model.safetensors",
     dtype="F32",
     shape=(2,),
-    source_sha256="a" * 64,
-    staged_sha256="a" * 64,
+    source_blake3="a" * 64,
+    staged_blake3="a" * 64,
     elements=2,
     nan=0,
     inf=0,
@@ -81,7 +81,7 @@ def test_a_refused_conversion_is_critical(code):
 
 
 def test_a_tensor_that_differs_from_its_source_is_critical():
-    changed = MEASURED.model_copy(update={"staged_sha256": "b" * 64})
+    changed = MEASURED.model_copy(update={"staged_blake3": "b" * 64})
     result = judge(weight_set=WeightSet(plans=(PLAN,)), staged=Staged(files=(), tensors=(changed,)))
     assert [(item.rule, item.severity) for item in result.findings] == [("copy-differs", Severity.CRITICAL)]
 

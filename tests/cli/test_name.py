@@ -103,7 +103,7 @@ def test_a_policy_that_overrides_a_rule_is_heard(tmp_path):
     from registry_gate.policy import policies_folder
 
     text = (policies_folder() / "default.yaml").read_text()
-    changed = text.replace("rules: {}", "rules: {name-namespace-confusion: {disposition: allow}}")
+    changed = text.replace("\nrules:\n", "\nrules:\n  name-namespace-confusion: {disposition: allow}\n")
     assert changed != text
     (tmp_path / "policy.yaml").write_text(changed)
     result = run("--policy", str(tmp_path / "policy.yaml"), "--format", "json", "someone/gemma-7b")

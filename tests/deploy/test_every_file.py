@@ -20,6 +20,7 @@ COVERED = {
     "deploy/kubernetes/model-validation/*.yaml": "tests/deploy/test_kubernetes.py",
     "deploy/kubernetes/policies/rego/*.rego": "tests/deploy/test_policies.py",
     "deploy/kubernetes/policies/*/*.yaml": "tests/deploy/test_policies.py",
+    "examples/drill/*": "tests/drill/test_examples.py",
     "examples/ci/*": "tests/enforce/test_ci_files.py",
     "examples/demo*.py": "tests/e2e/test_demo.py",
     "examples/__init__.py": "tests/e2e/test_demo.py",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +16,14 @@ import yaml
 from typer import Context
 from typer.main import get_command
 
-from registry_gate.cli.app import app
+from registry_gate.cli.app import app, run
+from registry_gate.errors import VerificationError
+from registry_gate.index.read import read_index
+from registry_gate.registry import Registry
 from registry_gate.testing.sample_release import sample_gate
 from tests.deploy.kustomize import render
 from tests.deploy.policy_engines import CONFIG_MAP, ROOT, Rego, admission_policy, load
+from tests.enforce.house import House, new_house
 
 HERE = ROOT / "deploy/kubernetes"
 KUSTOMIZATIONS = sorted(path.parent for path in HERE.rglob("kustomization.yaml"))
@@ -26,10 +32,14 @@ CUSTOM = {"kyverno.io/v1"}
 WORKLOADS = {"Deployment", "Job", "CronJob"}
 
 
-def pod_spec(item: dict[str, Any]) -> dict[str, Any]:
+def pod_template(item: dict[str, Any]) -> dict[str, Any]:
     spec: dict[str, Any] = item["spec"]
     spec = spec["jobTemplate"]["spec"] if item["kind"] == "CronJob" else spec
-    return spec["template"]["spec"]  # type: ignore[no-any-return]
+    return spec["template"]  # type: ignore[no-any-return]
+
+
+def pod_spec(item: dict[str, Any]) -> dict[str, Any]:
+    return pod_template(item)["spec"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("folder", KUSTOMIZATIONS, ids=lambda path: str(path.relative_to(HERE)))
@@ -133,6 +143,89 @@ def test_the_gate_does_not_run_in_the_namespace_of_the_models() -> None:
     gate = {item["metadata"].get("namespace") for item in render(HERE / "gate")} - {None}
     models = {item["metadata"].get("namespace") for item in render(HERE / "base")} - {None}
     assert (gate, models) == ({"registry-gate"}, {"models"})
+
+
+def scheduled() -> dict[str, dict[str, Any]]:
+    return {item["metadata"]["name"]: item for item in render(HERE / "gate") if item["kind"] == "CronJob"}
+
+
+def arguments(name: str) -> list[str]:
+    (container,) = pod_spec(scheduled()[name])["containers"]
+    assert "command" not in container, "the image's entry point is registry-gate"
+    words: list[str] = container["args"]
+    return words
+
+
+def test_what_runs_on_schedule_is_the_three_chores() -> None:
+    assert set(scheduled()) == {"refresh-index", "renew", "audit-registry"}
+    for item in scheduled().values():
+        assert item["spec"]["concurrencyPolicy"] == "Forbid", "two would wait for each other's volume"
+        minute, hour, *every = item["spec"]["schedule"].split()
+        assert every == ["*", "*", "*"]
+        assert minute.isdigit()
+        assert hour == "*" if item["metadata"]["name"] == "refresh-index" else hour.isdigit()
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> House:
+    """A gate with one model, admitted as `registry-gate admit` does."""
+    folder = tmp_path_factory.mktemp("gate")
+    template = sample_gate(folder / "template")
+    Registry(template.settings.registry_uri).names()
+    house = new_house(folder, template.settings.home / "registry")
+    house.admit("acme/tiny")
+    return house
+
+
+@pytest.fixture
+def at_home(house: House, monkeypatch: pytest.MonkeyPatch) -> House:
+    monkeypatch.setenv("REGISTRY_GATE_HOME", str(house.gate.settings.home))
+    return house
+
+
+def test_the_scheduled_refresh_keeps_the_index_believed(
+    at_home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gate = at_home.gate
+    gate.index.refresh(now=datetime.now(UTC) - timedelta(days=30))
+    with pytest.raises(VerificationError, match="index-stale"):
+        read_index(gate.settings, gate.trust)
+    assert run(arguments("refresh-index")) == 0
+    assert "believed until" in capsys.readouterr().out
+    read_index(gate.settings, gate.trust)
+
+
+def test_the_scheduled_renewal_looks_at_everything(
+    at_home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["keys", "trust-policy", "default"]) == 0, "as `keys init` does for a gate that is no sample"
+    capsys.readouterr()
+    assert run(arguments("renew")) == 0
+    assert capsys.readouterr().out.startswith("not-due            acme--tiny@approved")
+
+
+def test_the_scheduled_audit_fails_when_an_alias_leads_to_what_is_not_verified(
+    at_home: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments("audit-registry")) == 0
+    assert json.loads(capsys.readouterr().out)["state"] == "verified"
+    at_home.revoke("acme/tiny", "for the test")
+    assert run(arguments("audit-registry")) == 2
+    assert json.loads(capsys.readouterr().out)["code"] == "revoked"
+
+
+def test_of_the_gate_only_admissions_reach_beyond_registry_and_dns() -> None:
+    objects = render(HERE / "gate")
+    policies = {item["metadata"]["name"]: item["spec"] for item in objects if item["kind"] == "NetworkPolicy"}
+    assert policies["gate"]["podSelector"] == {}
+    assert not any("ipBlock" in peer for rule in policies["gate"]["egress"] for peer in rule["to"])
+    wanted = policies["gate-hub"]["podSelector"]["matchLabels"]
+    reaching = [
+        item["metadata"]["name"]
+        for item in objects
+        if item["kind"] in WORKLOADS and wanted.items() <= pod_template(item)["metadata"]["labels"].items()
+    ]
+    assert reaching == ["admit-example"]
 
 
 def test_the_operators_resource_names_what_a_release_holds_and_model_signing_verifies_it(

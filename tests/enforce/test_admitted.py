@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -9,20 +10,21 @@ import pytest
 import yaml
 
 from registry_gate import errors
+from registry_gate.cli.app import run
 from registry_gate.enforce.admitted import AdmittedList, admitted_list, as_config_map, as_rego_data
+from registry_gate.index.read import read_index
 from registry_gate.log import AdmissionLog
-from registry_gate.registry import Registry
 from registry_gate.release import Receipt
-from registry_gate.testing.sample_release import FILES, SampleStore, sample_gate
+from registry_gate.testing.sample_release import FILES, SampleStore
+from tests.enforce.house import NEW, OLD, House
 
 GATE = "registry.example/registry-gate@sha256:" + "a" * 64
 NOW = datetime.now(UTC)
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> SampleStore:
-    gate = sample_gate(tmp_path / "home")
-    return SampleStore(gate, Registry(gate.settings.registry_uri))
+def store(tmp_path: Path, new_store: Callable[[Path], SampleStore]) -> SampleStore:
+    return new_store(tmp_path / "home")
 
 
 def admit(store: SampleStore, folder: Path, model_id: str, sequence: int = 1) -> Receipt:
@@ -45,10 +47,23 @@ def admit(store: SampleStore, folder: Path, model_id: str, sequence: int = 1) ->
     return receipt
 
 
-def listed(store: SampleStore, now: datetime = NOW, images: tuple[str, ...] = (GATE,)) -> AdmittedList:
+def listed(
+    store: SampleStore | House,
+    now: datetime = NOW,
+    images: tuple[str, ...] = (GATE,),
+    *,
+    keep_superseded: bool = False,
+) -> AdmittedList:
     gate = store.gate
-    log = AdmissionLog(gate.settings.log, gate.trust)
-    return admitted_list(log, gate.trust, gate.settings.registry_uri, images, now)
+    return admitted_list(
+        AdmissionLog(gate.settings.log, gate.trust),
+        read_index(gate.settings, gate.trust),
+        gate.trust,
+        gate.settings.registry_uri,
+        images,
+        now,
+        keep_superseded=keep_superseded,
+    )
 
 
 def test_every_version_that_verifies_is_in_the_list(store: SampleStore, tmp_path: Path) -> None:
@@ -90,6 +105,62 @@ def test_another_release_in_its_place_is_noticed(store: SampleStore, tmp_path: P
     Path(second.source_uri).rename(first.source_uri)
     found = listed(store)
     assert {item.code for item in found.suspicious} == {"manifest-differs", "no-such-release"}
+
+
+def commits(found: AdmittedList) -> set[tuple[str, str]]:
+    return {(model.id, model.commit) for model in found.models}
+
+
+def test_what_is_revoked_or_superseded_is_not_admitted(house: House) -> None:
+    found = listed(house)
+    assert commits(found) == {("acme/good", NEW), ("acme/bad", OLD)}
+    told = {(item.name, item.code): item.instead for item in found.left_out}
+    pins = {model.name: model.pin for model in found.models}
+    assert told == {
+        ("acme--good", "superseded"): pins["acme--good"],
+        ("acme--bad", "revoked"): pins["acme--bad"],
+        ("acme--gone", "revoked"): None,
+    }
+    assert any("poisoned" in item.message for item in found.left_out)
+    assert not found.suspicious, "the gate's own decisions are no alarm"
+
+
+def test_a_roll_out_may_keep_what_was_superseded_and_never_what_was_revoked(house: House) -> None:
+    found = listed(house, keep_superseded=True)
+    assert commits(found) == {("acme/good", NEW), ("acme/good", OLD), ("acme/bad", OLD)}
+    assert {item.code for item in found.left_out} == {"revoked"}
+
+
+def test_what_the_index_does_not_list_is_suspicious(store: SampleStore, tmp_path: Path) -> None:
+    """So a stolen key's work looks, receipt or not."""
+    admit(store, tmp_path / "1", "acme/tiny")
+    store.gate.index.change(lambda content: content.model_copy(update={"listed": ()}))
+    found = listed(store)
+    assert not found.models
+    assert [item.code for item in found.suspicious] == ["not-in-index"]
+
+
+def test_the_command_names_what_to_pin_instead(
+    house: House, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REGISTRY_GATE_HOME", str(house.gate.settings.home))
+    assert run(["export-admitted"]) == 0
+    shown = capsys.readouterr()
+    pins = {model.name: model.pin for model in listed(house).models}
+    assert set(yaml.safe_load(shown.out)["data"].values()) == set(pins.values())
+    assert f"pin {pins['acme--bad']} instead" in shown.err
+    assert "revoked" in shown.err
+
+
+def test_without_an_index_that_is_believed_there_is_no_list(
+    house: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("REGISTRY_GATE_HOME", str(house.gate.settings.home))
+    monkeypatch.setenv("REGISTRY_GATE_INDEX", str(tmp_path))
+    assert run(["export-admitted"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("no-index:")
 
 
 @pytest.mark.parametrize("image", ["gate:1", "gate@sha256:" + "A" * 64, "gate@sha256:" + "a" * 63, ""])

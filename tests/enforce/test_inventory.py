@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,8 +20,7 @@ from registry_gate.enforce.inventory import Inventory, inventory, verify_signatu
 from registry_gate.enforce.inventory_render import as_csv, as_cyclonedx, as_text
 from registry_gate.log import AdmissionLog
 from registry_gate.policy import load_policy
-from registry_gate.registry import Registry
-from registry_gate.testing.sample_release import SampleStore, sample_gate
+from registry_gate.testing.sample_release import SampleStore
 
 NOW = datetime(2026, 11, 11, tzinfo=UTC)
 KNOWN = Known(
@@ -95,9 +95,11 @@ def test_nothing_loaded_is_no_adoption(tmp_path: Path) -> None:
     as_cyclonedx(shown)
 
 
-def test_log_and_registry_of_a_real_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    gate = sample_gate(tmp_path / "home")
-    store = SampleStore(gate, Registry(gate.settings.registry_uri))
+def test_log_and_registry_of_a_real_gate(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, new_store: Callable[[Path], SampleStore]
+) -> None:
+    store = new_store(tmp_path / "home")
+    gate = store.gate
     store.admit(tmp_path / "work", "acme/tiny")
     evidence = gate.evidence(tmp_path / "again", "acme/tiny", {"config.json": b"{}"}, "b" * 40)
     from registry_gate.decision import decide
@@ -112,7 +114,7 @@ def test_log_and_registry_of_a_real_gate(tmp_path: Path, monkeypatch: pytest.Mon
     assert (tiny.id, tiny.standing, tiny.commit, tiny.signature) == (
         "acme/tiny",
         Standing.ADMITTED,
-        "b" * 40,
+        "a" * 40,  # the other was decided on, and neither signed nor listed
         "verified",
     )
     assert tiny.expires_at is not None

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from registry_gate.backdoor.fusion import Fusion, Weights
 from registry_gate.errors import UsageError
-from registry_gate.evidence import Behaviour, Staged, StagedFile
+from registry_gate.evidence import Behaviour, BehaviourMeasurement, Staged, StagedFile
 from registry_gate.examine import behaviour
-from registry_gate.examine.behaviour import examine_behaviour
+from registry_gate.examine.behaviour import Probing, examine_behaviour
 from registry_gate.examine.behaviour_child import measure
-from registry_gate.examine.behaviour_messages import Request
+from registry_gate.examine.behaviour_messages import IMAGE_TESTS, TESTS, Request
 from registry_gate.examine.image_classifier import ImageClassifier
-from registry_gate.examine.image_patterns import measure_pattern
 from registry_gate.examine.image_plan import Plan
 from registry_gate.examine.image_tests import run_tests
 from registry_gate.examine.probe_data import ProbeData
@@ -45,7 +45,7 @@ def _policy(seconds: int = 900, memory_mb: int = 4096) -> Policy:
 
 
 def _examine(root: Path, probe: Path | None = None, **policy: int) -> Behaviour:
-    return examine_behaviour(_staged(root), _policy(**policy), probe_data=probe, device="cpu", seed=3)
+    return examine_behaviour(_staged(root), _policy(**policy), Probing(probe, device="cpu", seed=3))
 
 
 @pytest.fixture(scope="session")
@@ -81,18 +81,19 @@ def test_image_classifier_with_probe_data_is_measured_by_every_test(toy: Path, p
     found = examine_behaviour(
         _staged(toy),
         _policy(),
-        probe_data=probe,
-        device="auto",
-        seed=3,
+        Probing(probe, seed=3),
         progress=lambda stage, done, total: stages.append(stage),
     )
     assert found.structure.status == "measured"
     assert (found.structure.task, found.structure.num_labels) == ("image-classification", 10)
     assert not found.structure.missing + found.structure.unexpected + found.structure.mismatched
-    assert [test.status for test in found.tests] == ["measured"] * 3
-    assert all(test.seed == 3 and test.device and test.power_note for test in found.tests)
-    assert found.tests[0].details["profile"] == "batched-adam"
-    assert {"structure", "mm-bd", "bounded pattern", "strip"} <= set(stages)
+    said = {test.test: test for test in found.tests}
+    measured = [name for name, test in said.items() if test.status == "measured"]
+    assert measured == [name for name in IMAGE_TESTS if not name.startswith("impression")]
+    assert all(said[name].seed == 3 and said[name].device and said[name].power_note for name in measured)
+    assert said["mm-bd"].details["profile"] == "fast"
+    assert [len(said[name].pictures) for name in ("bounded-pattern", "mask-pattern")] == [1, 1]
+    assert {"structure", "mm-bd", "bounded pattern", "mask pattern", "strip"} <= set(stages)
     assert found.sandbox.guarantees
 
 
@@ -103,8 +104,6 @@ def _request(root: Path, **fields: object) -> Request:
         "device": "cpu",
         "seed": 3,
         "seconds": 600,
-        "gap": 0.4,
-        "gap_grey": 0.4,
         "false_rejection_rate": 0.01,
     }
     return Request.model_validate(named | fields)
@@ -135,36 +134,62 @@ def _linear(classes: int = 4) -> tuple[ImageClassifier, ProbeData]:
     return ImageClassifier(logits, (1, 8, 8), classes, {}, torch.device("cpu"), ""), ProbeData(images, labels)
 
 
-@pytest.mark.parametrize(("grey", "gap", "searches"), [(0.0, 99.0, 3), (98.0, 99.0, 1), (-2.0, -1.0, 1)])
-def test_grey_zone_is_searched_three_times_and_no_other(grey: float, gap: float, searches: int) -> None:
+def _even(intercept: float) -> Fusion:
+    weights = Weights(
+        intercept=intercept,
+        coefficients={"bounded-pattern": 0.01},
+        scales={"bounded-pattern": 1.0},
+        required=("bounded-pattern",),
+        cap=4.0,
+    )
+    return Fusion(dated="", made_by="", with_samples=weights, without_samples=weights)
+
+
+@pytest.mark.parametrize(("intercept", "searches"), [(0.0, 3), (-5.0, 1), (5.0, 1)])
+def test_grey_zone_is_searched_three_times_and_no_other(intercept: float, searches: int) -> None:
     classifier, data = _linear()
-    plan = Plan(seed=0, gap=gap, gap_grey=grey, false_rejection_rate=0.01, deadline=float("inf"))
-    measured, found = measure_pattern(classifier, data, plan, lambda done, total: None)
-    assert measured.details["searches"] == searches
-    assert found is not None
-    assert measured.statistic == found.gap
+    plan = Plan(fusion=_even(intercept), grey=(0.3, 0.3), flagged=(0.7, 0.7), tests=("bounded-pattern",))
+    measured = {test.test: test for test in run_tests(classifier, data, plan, silent)}
+    assert measured["bounded-pattern"].details["searches"] == searches
+    assert measured["mm-bd"].reason == "not asked for"
+
+
+def _by_name(tests: tuple[BehaviourMeasurement, ...]) -> dict[str, BehaviourMeasurement]:
+    assert tuple(test.test for test in tests) in (TESTS, IMAGE_TESTS)
+    return {test.test: test for test in tests}
 
 
 def test_few_classes_are_not_applicable_and_few_images_unavailable() -> None:
-    plan = Plan(seed=0, gap=0.4, gap_grey=0.3, false_rejection_rate=0.01, deadline=float("inf"))
     classifier, data = _linear()
-    assert run_tests(classifier, data, plan, silent)[0].status == "not_applicable"
-    few = ProbeData(data.images[:6], data.labels[:6])
-    _, pattern, entropy = run_tests(classifier, few, plan, silent)
-    assert (pattern.status, entropy.status) == ("unavailable", "unavailable")
+    assert _by_name(run_tests(classifier, data, Plan(), silent))["mm-bd"].status == "not_applicable"
+    few = _by_name(run_tests(classifier, ProbeData(data.images[:6], data.labels[:6]), Plan(), silent))
+    for name in ("bounded-pattern", "mask-pattern", "strip"):
+        assert few[name].status == "unavailable"
 
 
-def test_without_probe_data_the_tests_that_need_it_are_unavailable_in_words(toy: Path) -> None:
-    _, pattern, entropy = measure(_request(toy, seconds=1), silent).tests
-    assert (pattern.status, entropy.status) == ("unavailable", "unavailable")
-    assert "probe data" in pattern.reason
+def test_few_classes_are_held_against_references_of_their_base() -> None:
+    classifier, data = _linear()
+    clean = tuple(4.0 + 0.1 * number for number in range(8))
+    found = _by_name(run_tests(classifier, data, Plan(references=clean), silent))["mm-bd"]
+    assert found.status == "measured"
+    assert found.details["law"] == "clean models of the same base"
+    too_few = run_tests(classifier, data, Plan(references=clean[:3]), silent)
+    assert _by_name(too_few)["mm-bd"].status == "unavailable"
+
+
+def test_without_probe_data_impressions_stand_in_and_the_rest_is_unavailable_in_words(toy: Path) -> None:
+    found = _by_name(measure(_request(toy), silent).tests)
+    assert found["impression-pattern"].status == "measured"
+    for name in ("bounded-pattern", "margin-gain", "mask-pattern", "strip", "activations"):
+        assert found[name].status == "unavailable"
+        assert "probe data" in found[name].reason
 
 
 def test_time_that_does_not_suffice_is_said_beforehand(toy: Path, probe: Path) -> None:
-    request = _request(toy, probe_data=str(probe), seconds=1, profile="published")
-    margin, pattern, _ = measure(request, silent).tests
-    assert margin.status == pattern.status == "unavailable"
-    assert "behaviour_seconds" in margin.reason
+    request = _request(toy, probe_data=str(probe), seconds=1, profile="paper")
+    found = _by_name(measure(request, silent).tests)
+    assert found["mm-bd"].status == found["bounded-pattern"].status == "unavailable"
+    assert "behaviour_seconds" in found["mm-bd"].reason
 
 
 def test_probe_data_of_another_order_of_labels_is_not_used(toy: Path, tmp_path: Path) -> None:
@@ -172,9 +197,10 @@ def test_probe_data_of_another_order_of_labels_is_not_used(toy: Path, tmp_path: 
 
     images, labels = toy_images.dataset(200, torch.Generator().manual_seed(1))
     np.savez(tmp_path / "probe.npz", images=images.numpy(), labels=(labels.numpy() + 1) % 10)
-    found = measure(_request(toy, probe_data=str(tmp_path / "probe.npz"), seconds=1), silent)
-    assert found.tests[1].status == "unavailable"
-    assert "another order" in found.tests[1].reason
+    found = _by_name(measure(_request(toy, probe_data=str(tmp_path / "probe.npz"), seconds=1), silent).tests)
+    assert found["bounded-pattern"].status == "unavailable"
+    assert "another order" in found["bounded-pattern"].reason
+    assert found["impression-pattern"].status == "unavailable"  # nothing stands in for what was given
 
 
 def test_sentence_embedder_fits_its_class_and_no_test_applies() -> None:
@@ -248,13 +274,11 @@ def test_device_or_probe_path_that_does_not_exist_is_a_usage_error(toy: Path, tm
     with pytest.raises(UsageError, match="does not exist"):
         _examine(toy, tmp_path / "nothing.npz")
     with pytest.raises(UsageError, match="device"):
-        examine_behaviour(_staged(toy), _policy(), device="tpu")
+        examine_behaviour(_staged(toy), _policy(), Probing(device="tpu"))
 
 
 def _answer(structure: str, margin: str) -> bytes:
-    tests = [
-        {"test": name, "version": 1, "status": "error"} for name in ("mm-bd", "bounded-pattern", "strip")
-    ]
+    tests = [{"test": name, "version": 1, "status": "error"} for name in TESTS]
     tests[0]["status"] = margin
     return json.dumps({"structure": {"status": structure}, "tests": tests}).encode()
 

@@ -190,3 +190,38 @@ def test_any_value_in_a_known_field_gives_facts(tmp_path_factory, document, name
     path = tmp_path_factory.mktemp("json") / name
     path.write_text(json.dumps([document] if name == "modules.json" else document))
     assert describe_file(path, name, ReaderLimits()).canonical()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "code"),
+    [
+        ("MLmodel", "flavors:\n  python_function:\n    loader_module: os\n", "custom-code"),
+        ("config.yaml", "model:\n  class_path: os.system\n", "custom-code"),
+        ("config.json", '{"module": "builtins", "class_name": "exec"}', "custom-code"),
+        ("config.json", '{"vocabulary": "/etc/passwd"}', "path-outside"),
+        ("adapter_config.json", '{"auto_mapping": {"parent_library": "os"}}', "custom-code"),
+        ("install.sh", "true\n", "custom-code"),
+        ("run", "#!/bin/sh\ntrue\n", "custom-code"),
+        ("requirements.txt", "--extra-index-url http://127.0.0.1/\nx\n", "external-reference"),
+        ("requirements.txt", "x @ git+https://127.0.0.1/x\n", "external-reference"),
+    ],
+)
+def test_what_a_library_or_an_installer_would_follow(name, text, code, tmp_path):
+    (tmp_path / name).write_text(text)
+    facts = describe_file(tmp_path / name, name, ReaderLimits())
+    assert code in {problem.code for problem in facts.problems}, facts.problems
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MLmodel", "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n"),
+        ("config.json", '{"module": "keras_hub.src.models.bert", "class_name": "BertBackbone"}'),
+        ("config.json", '{"module": "time", "vocabulary": ["a"]}'),
+        ("requirements.txt", "torch>=2.6\ntransformers  # from PyPI\n"),
+        ("notes.txt", "see https://127.0.0.1/\n"),
+    ],
+)
+def test_what_nobody_would_follow_outside(name, text, tmp_path):
+    (tmp_path / name).write_text(text)
+    assert not describe_file(tmp_path / name, name, ReaderLimits()).problems

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from registry_gate.formats.instantiation import target_hazard, yaml_hazard
+from registry_gate.formats.instantiation import named_hazard, target_hazard, yaml_hazard
 
 COMMANDS = [
     "os.system",
@@ -72,3 +72,35 @@ def test_ordinary_documents_ask_for_nothing():
 def test_what_no_loader_gets_to_is_not_looked_at():
     assert yaml_hazard("a: [1\n!!python/x") is None
     assert "asks for" in yaml_hazard("a: !!python/x 1\nb: [")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_path", "os.system"),
+        ("class_path", "subprocess.Popen"),
+        ("loader_module", "os"),
+        ("loader_module", "my_loader"),
+        ("loader_module", "mlflowx.sklearn"),
+        ("parent_library", "os"),
+        ("parent_library", "transformers_modules.x"),
+    ],
+)
+def test_modules_that_libraries_import_by_a_field(key, value):
+    assert named_hazard(key, value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("class_path", "lightning.pytorch.demos.BoringModel"),
+        ("class_path", "torch.optim.Adam"),
+        ("loader_module", "mlflow.sklearn"),
+        ("parent_library", "transformers.models.bert.modeling_bert"),
+        ("parent_library", ""),
+        ("title", "os.system"),
+        (None, "os.system"),
+    ],
+)
+def test_fields_that_name_a_librarys_own(key, value):
+    assert named_hazard(key, value) is None

@@ -51,6 +51,16 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n("
 SIZES = b"(K\x02t(K\x01t"
 DTYPE = b"cnumpy\ndtype\n"
 ARRAY = b"cnumpy._core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85C\x01b\x87R"
+NAMESPACE = b"cargparse\nNamespace\n)\x81"
+FROM_TYPE = (
+    b"ctorch._tensor\n_rebuild_from_type_v2\n(ctorch._utils\n_rebuild_tensor_v2\nctorch\nTensor\n("
+    + STORAGE
+    + b"K\x00"
+    + SIZES
+    + b"\x89"
+    + ORDERED
+    + b")Rt}tR"
+)
 WRONG = {
     "hooks that hold a name": REBUILD + STORAGE + b"K\x00" + SIZES + b"\x89}K\x01" + ORDERED + b"stR",
     "hooks filled later": REBUILD
@@ -109,6 +119,29 @@ WRONG = {
     + DTYPE
     + b"X\x02\x00\x00\x00f8\x89\x88\x87R]\x86R",
     "scalar without a type": b"cnumpy._core.multiarray\nscalar\nNC\x01a\x86R",
+    "settings that hold a name": NAMESPACE + b"}X\x01\x00\x00\x00a" + ORDERED + b"sb",
+    "settings with a method": NAMESPACE
+    + b"}X\x0c\x00\x00\x00__setstate__c__builtin__\nlist\nsbJ\xff\xff\xff\x7fb",
+    "settings of two kinds": NAMESPACE + b"N}X\x01\x00\x00\x00aK\x01s\x86b",
+    "settings made with something": b"cargparse\nNamespace\nK\x01\x85\x81",
+    "settings called": b"cargparse\nNamespace\n)R",
+    "history made by a name": b"ccollections\ndefaultdict\nctorch\nSize\n\x85R",
+    "history made by a call": b"ccollections\ndefaultdict\n" + ORDERED + b")R\x85R",
+    "history made of a list": b"ccollections\ndefaultdict\nN]\x86R",
+    "queue of a name": b"ccollections\ndeque\n" + ORDERED + b"\x85R",
+    "number called": b"c__builtin__\nint\nX\x03\x00\x00\x00123\x85R",
+    "list called": b"c__builtin__\nlist\n](K\x01e\x85R",
+    "path of a name": b"cpathlib\nPosixPath\n" + ORDERED + b"\x85R",
+    "path with a state": b"cpathlib\nPosixPath\n)R}X\x01\x00\x00\x00aK\x01sb",
+    "time zone of a name": b"cdatetime\ntimezone\n" + ORDERED + b"\x85R",
+    "time with a state": b"cdatetime\ndatetime\nC\x0a" + bytes(10) + b"\x85R}b",
+    "slice of a name": b"c__builtin__\nslice\n" + ORDERED + b"NN\x87R",
+    "tensor of another class": FROM_TYPE.replace(b"ctorch\nTensor\n", ORDERED),
+    "tensor of another function": FROM_TYPE.replace(b"_rebuild_tensor_v2", b"_rebuild_qtensor"),
+    "tensor with a name as a mark": FROM_TYPE[:-3] + b"}X\x01\x00\x00\x00actorch\nSize\nstR",
+    "date type without a unit": DTYPE
+    + b"X\x02\x00\x00\x00M8\x89\x88\x87R(K\x04X\x01\x00\x00\x00<NNNJ\xff\xff\xff\xff"
+    + b"J\xff\xff\xff\xffK\x00Ntb",
     "layout by a call": b"ctorch.serialization\n_get_layout\n" + ORDERED + b")R\x85R",
     "arguments that are a list": b"ctorch\nSize\n]R",
     "arguments that are a result": b"ctorch\nSize\nctorch\nSize\n)R\x81",
@@ -138,6 +171,12 @@ RIGHT = {
     + bytes(8)
     + b"tb",
     "set": b"c__builtin__\nset\n](K\x01K\x02e\x85R",
+    "settings": NAMESPACE + b"}X\x01\x00\x00\x00actorch\nfloat32\nsb",
+    "history": b"ccollections\ndefaultdict\nc__builtin__\nlist\n\x85RK\x01K\x02s",
+    "queue": b"ccollections\ndeque\n)K\x05\x86RK\x01a",
+    "path": b"cpathlib\nPosixPath\n(X\x01\x00\x00\x00/X\x01\x00\x00\x00btR",
+    "time": b"cdatetime\ndatetime\nC\x0a" + bytes(10) + b"\x85R",
+    "marked tensor": FROM_TYPE,
 }
 
 

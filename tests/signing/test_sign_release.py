@@ -109,7 +109,7 @@ def test_the_statements_are_of_the_agreed_types(release: Path) -> None:
         BOM_FILE: sha256((release / "model" / BOM_FILE).read_bytes()).hexdigest(),
     }
     assert bill == json.loads((release / "model" / BOM_FILE).read_bytes())
-    assert conversion["runDetails"]["registryGate_tensors"][0]["staged_sha256"]
+    assert conversion["runDetails"]["registryGate_tensors"][0]["staged_blake3"]
     assert conversion["buildDefinition"]["resolvedDependencies"][0]["name"] == "config.json"
     assert verdict["verificationResult"] == "PASSED"
     assert verdict["resourceUri"] == "https://hub.example/acme/tiny@" + "a" * 40

@@ -7,12 +7,13 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from safetensors.torch import save
 
+from registry_gate.hashing import SHA256
 from registry_gate.record import canonical_json
 from registry_gate.testing.sample_release import SampleGate
 
@@ -41,6 +42,7 @@ class Ground:
     gate: SampleGate
     stranger: SampleGate
     release: Path
+    by_sha256: Path
     older: Path
     newer: Path
     other: Path
@@ -71,6 +73,7 @@ def prepare(folder: Path, gate: SampleGate, stranger: SampleGate) -> Ground:
         gate=gate,
         stranger=stranger,
         release=gate.release(folder / "a", "acme/tiny", FILES, sequence=5).root,
+        by_sha256=replace(gate, algorithm=SHA256).release(folder / "g", "acme/tiny", FILES, sequence=5).root,
         older=gate.release(folder / "b", "acme/tiny", FILES, sequence=4, commit="b" * 40).root,
         newer=gate.release(folder / "c", "acme/tiny", changed, sequence=6, commit="c" * 40).root,
         other=gate.release(folder / "d", "acme/other", FILES, sequence=7).root,

@@ -10,13 +10,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from safetensors.torch import load
+from safetensors.torch import load, load_file
 
 from registry_gate import errors, load_verified
 from registry_gate.client import parse_copy
+from registry_gate.client.hold import HeldRelease
 from registry_gate.client.sealed import Held
 from registry_gate.signing.folder import Folder, Reading
 from registry_gate.testing.sample_release import CHUNK, SampleGate, sample_gate
@@ -156,11 +158,14 @@ def test_a_store_rewritten_between_verification_and_parsing_changes_nothing(
     parse = parse_copy.state_dict
     seen: list[dict[str, torch.Tensor]] = []
 
-    def rewrite(held: object, *arguments: object) -> dict[str, torch.Tensor]:
+    def rewrite(held: Any, *arguments: object) -> dict[str, torch.Tensor]:
         for path in release.rglob("*"):
             if path.is_file():
                 path.write_bytes(b"\xff" * path.stat().st_size)
-        seen.append(parse(held, "cpu", None))  # type: ignore[arg-type]
+        if into == "model":
+            seen.append(load_file(held.folder / "model.safetensors"))
+        else:
+            seen.append(parse(held, "cpu", None))
         return seen[-1]
 
     monkeypatch.setattr(parse_copy, into, rewrite)
@@ -211,7 +216,7 @@ def test_sealed_memory_cannot_be_written_by_anybody(tmp_path: Path) -> None:
         ):
             with pytest.raises(OSError, match="not permitted"):
                 attempt()
-        assert held.read(64, 0) == b"a" * 64
+        assert os.pread(held.descriptor, 65, 0) == b"a" * 64
     assert list(tmp_path.iterdir()) == []
 
 
@@ -226,12 +231,17 @@ def refuse(*_: object) -> int:
     raise PermissionError(1, "not here")
 
 
+@pytest.fixture
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    return folder
+
+
 def test_without_sealed_memory_a_private_file_stands_in(
-    release: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    release: Path, monkeypatch: pytest.MonkeyPatch, scratch: Path
 ) -> None:
-    scratch = tmp_path / "temporary"
-    scratch.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(scratch))
     monkeypatch.setattr(os, "memfd_create", refuse)
     seen = []
     seal = Held.seal
@@ -240,13 +250,39 @@ def test_without_sealed_memory_a_private_file_stands_in(
         seal(held)
         seen.append((held.sealed, held.path.stat().st_mode & 0o777, held.path.parent.stat().st_mode & 0o777))
 
+    def parse(held: HeldRelease, *_: object) -> dict[str, torch.Tensor]:
+        return {name: tensor.clone() for name, tensor in load_file(held.folder / "model.safetensors").items()}
+
     monkeypatch.setattr(Held, "seal", look)
-    tensors = loaded(release)
-    assert same(tensors)
+    monkeypatch.setattr(parse_copy, "model", parse)
+    assert same(load_verified(release))  # type: ignore[arg-type]
     assert seen == [(False, 0o400, 0o700)]
-    assert same(load_verified(release, into="state_dict", tensors="*"))
     assert list(scratch.iterdir()) == []
     flip(release / WEIGHTS, SIZE - 1)
     with pytest.raises(errors.VerificationError):
-        loaded(release)
+        load_verified(release)
+    assert list(scratch.iterdir()) == []
+
+
+def test_tensors_need_neither_a_descriptor_nor_a_folder(
+    release: Path, monkeypatch: pytest.MonkeyPatch, scratch: Path
+) -> None:
+    """What is loaded as tensors is never where another process could open it."""
+    before = set(Path("/proc/self/fd").iterdir())
+    monkeypatch.setattr(os, "memfd_create", refuse)
+    scratch.chmod(0o500)
+    tensors, some = loaded(release), load_verified(release, into="state_dict", tensors="*")
     assert same(tensors)
+    assert same(some)
+    assert set(Path("/proc/self/fd").iterdir()) == before
+    address = tensors["one"].data_ptr()
+    mapping = next(line for line in mappings() if line[0] <= address < line[1])
+    assert mapping[2:] == ("rw-p", "0")
+
+
+def mappings() -> Iterator[tuple[int, int, str, str]]:
+    """Begin, end, permissions and inode of every mapping of this process; inode 0 is anonymous memory."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, permissions, _, _, inode, *_ = line.split()
+        begin, _, end = span.partition("-")
+        yield int(begin, 16), int(end, 16), permissions, inode

@@ -1,9 +1,8 @@
 """The four edits are seen and the noise of fine-tuning is not, over many shapes and kinds."""
 
-import hashlib
-
 import pytest
 import torch
+from blake3 import blake3
 
 from benchmarks.drift import SHAPES
 from registry_gate.errors import UsageError
@@ -18,7 +17,7 @@ from .torch_plans import KINDS
 
 def measured(tensor, name="t", file="model.safetensors"):
     data = tensor.contiguous().view(torch.uint8).numpy().tobytes()
-    digest = hashlib.sha256(data).hexdigest()
+    digest = blake3(data).hexdigest()
     meter = TensorMeter(KINDS[tensor.dtype])
     meter.update(memoryview(data))
     return TensorMeasurement(
@@ -26,8 +25,8 @@ def measured(tensor, name="t", file="model.safetensors"):
         file=file,
         dtype=KINDS[tensor.dtype],
         shape=tuple(tensor.shape),
-        source_sha256=digest,
-        staged_sha256=digest,
+        source_blake3=digest,
+        staged_blake3=digest,
         **vars(meter.result()),
     )
 

@@ -8,6 +8,7 @@ import tracemalloc
 
 import pytest
 import torch
+from blake3 import blake3
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
@@ -56,11 +57,13 @@ def assert_proof(staged, root, state):
         assert not file.chunk_ends or file.chunk_ends[-1] == file.size
         ends = file.chunk_ends or (*range(CHUNK_SIZE, len(data), CHUNK_SIZE), len(data))
         pieces = [data[begin:end] for begin, end in itertools.pairwise((0, *ends)) if end]
-        assert list(file.chunks) == [hashlib.sha256(piece).hexdigest() for piece in pieces]
+        digest = blake3 if file.name.endswith(".safetensors") else hashlib.sha256
+        assert file.algorithm == digest().name
+        assert list(file.chunks) == [digest(piece).hexdigest() for piece in pieces]
     assert {item.name for item in staged.tensors} == set(state)
     for item in staged.tensors:
-        digest = hashlib.sha256(raw(state[item.name].reshape(-1))).hexdigest()
-        assert item.source_sha256 == item.staged_sha256 == digest
+        digest = blake3(raw(state[item.name].reshape(-1))).hexdigest()
+        assert item.source_blake3 == item.staged_blake3 == digest
         assert item.elements == state[item.name].numel()
 
 
@@ -390,10 +393,9 @@ def test_digests_do_not_depend_on_the_cut(cuts):
             sink.update(memoryview(data)[at : at + cut])
         at = min(at + cut, len(data))
     expected = {
-        item.tensor.name: hashlib.sha256(data[item.begin : item.end]).hexdigest()
-        for item in layout.placements
+        item.tensor.name: blake3(data[item.begin : item.end]).hexdigest() for item in layout.placements
     }
     assert found.tensors == expected
     assert found.ends == (len(data),)
-    assert found.chunks == [hashlib.sha256(data).hexdigest()]
+    assert found.chunks == [blake3(data).hexdigest()]
     assert chunks.result() == (hashlib.sha256(data).hexdigest(),)

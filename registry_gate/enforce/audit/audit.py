@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from registry_gate.enforce.audit.project import Project
 from registry_gate.enforce.audit.readers import read_source
 from registry_gate.enforce.audit.rules import RULES
 from registry_gate.enforce.audit.sighting import Seen, Sighting
-from registry_gate.enforce.audit.standing import Ledger, meant
+from registry_gate.enforce.audit.standing import Known, Ledger, meant
 from registry_gate.enforce.audit.suppression import Suppression, read_suppressions
 from registry_gate.enforce.audit.walk import FileKind, Source, Unread, walk
 from registry_gate.errors import ToolError
@@ -32,6 +32,7 @@ from registry_gate.progress import Progress, silent
 
 _MAX_CODE = 300
 _LOADING = frozenset({"hub-load", "hub-download", "hub-serve", "hub-reference", "registry-load"})
+_TOLD_BY = {Standing.REVOKED: "revoked-model", Standing.SUPERSEDED: "superseded-model"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,19 +157,37 @@ def _suppressed(finding: AuditFinding, allowed: dict[int, tuple[Suppression, ...
 
 
 def _told_by_names(seen: Seen, rulebook: Rulebook) -> list[Sighting]:
-    """Look-alikes and revoked models among those that are loaded: findings of their own."""
-    found: dict[tuple[str, str], Sighting] = {}
+    """Look-alikes, revoked and superseded models among what is loaded: findings of their own, one a file."""
+    found: dict[tuple[str, str, str | None], Sighting] = {}
     for item in seen.sightings:
-        if item.model is None or item.rule not in _LOADING:
+        if item.rule not in _LOADING:
             continue
-        imitated = _imitated(item.model, rulebook.protected)
-        if imitated is not None:
+        imitated = _imitated(item.model, rulebook.protected) if item.model else None
+        if item.model and imitated is not None:
             one = Sighting("look-alike", item.line, item.model, imitated, item.model, cell=item.cell)
-            found.setdefault(("look-alike", item.model), one)
-        if rulebook.ledger.standing(item.model) is Standing.REVOKED:
-            one = Sighting("revoked-model", item.line, item.model, "", item.model, cell=item.cell)
-            found.setdefault(("revoked-model", item.model), one)
+            found.setdefault(("look-alike", item.model, None), one)
+        if gone := _gone(item, rulebook.ledger):
+            found.setdefault((gone.rule, gone.named, gone.revision), gone)
+    for use in seen.on_road:
+        asked = Sighting("", use.line, use.subject, use.model or "", cell=use.cell)
+        if gone := _gone(asked, rulebook.ledger):
+            found.setdefault((gone.rule, gone.named, None), gone)
     return list(found.values())
+
+
+def _gone(item: Sighting, ledger: Ledger) -> Sighting | None:
+    """The finding that what is loaded here is revoked or superseded; None where it is not."""
+    known = _known(item, ledger)
+    if known is None or known.standing not in _TOLD_BY:
+        return None
+    return replace(item, rule=_TOLD_BY[known.standing], severity=None)
+
+
+def _known(item: Sighting, ledger: Ledger) -> Known | None:
+    """What the ledger has of what a sighting names: a hub's id at a revision, or a reference to a Release."""
+    if item.model is not None:
+        return None if "{" in item.model else ledger.known(item.model, item.revision)
+    return ledger.referenced(item.detail) if item.detail else None
 
 
 def _imitated(model: str, protected: ProtectedNames) -> str | None:
@@ -180,46 +199,56 @@ def _imitated(model: str, protected: ProtectedNames) -> str | None:
 
 def _finding(path: str, item: Sighting, code: str, fingerprint: str, ledger: Ledger) -> AuditFinding:
     rule = RULES[item.rule]
-    told = item.model if item.model and "{" not in item.model else None
-    standing = ledger.standing(told) if told and item.rule in _LOADING else None
+    loaded = item.rule in _LOADING or item.rule in _TOLD_BY.values()
+    known = _known(item, ledger) if loaded else None
+    unknown = Standing.UNKNOWN if loaded and item.model and "{" not in item.model else None
     return AuditFinding(
         rule=item.rule,
         severity=item.severity or rule.severity,
-        message=_message(item, rule.title),
+        message=_message(item, rule.title, known),
         path=path,
         line=item.line,
         column=item.column,
         cell=item.cell,
         code=code,
-        model=item.model,
+        model=item.named if item.rule in _TOLD_BY.values() else item.model,
         revision=item.revision,
-        standing=standing,
-        replacement=_replacement(item, told, standing),
+        standing=known.standing if known else unknown,
+        replacement=_replacement(item, known),
         did_you_mean=item.detail if item.rule == "look-alike" else None,
         fingerprint=fingerprint,
     )
 
 
-def _message(item: Sighting, title: str) -> str:
+def _message(item: Sighting, title: str, known: Known | None) -> str:
     if item.rule == "look-alike":
         return f"{title}: {item.model!r}; did you mean {item.detail!r}?"
     parts = [title, item.subject]
-    if item.detail and item.detail != item.model:
+    if known and item.rule in _TOLD_BY.values():
+        left = "" if known.instead else "; nothing of it is admitted now"
+        parts.append(f"{item.named}: {known.reason}{left}")
+    elif item.detail and item.detail != item.model:
         parts.append(item.detail)
     return ": ".join(parts)[:600]
 
 
-def _replacement(item: Sighting, model: str | None, standing: Standing | None) -> str | None:
-    """The line to write instead, where the model is admitted or its name is told."""
-    if item.rule == "registry-load" and item.detail.startswith("models:/"):
-        return f'load_verified("{item.detail}")'
-    if model is None or standing is not Standing.ADMITTED:
+def _replacement(item: Sighting, known: Known | None) -> str | None:
+    """The line to write instead: never one that leads to what is refused, revoked or superseded."""
+    registered = item.detail if item.detail.startswith("models:/") else None
+    if known is None:
+        return f'load_verified("{registered}")' if item.rule == "registry-load" and registered else None
+    stands = known.standing is Standing.ADMITTED
+    reference = (registered if stands else None) or known.instead or (item.model if stands else None)
+    if reference is None:
         return None
-    if (
-        item.rule in ("hub-load", "hub-download") and item.subject.partition(" ")[0].isidentifier() is False
-    ) or "." in item.subject:
-        return f'load_verified("{model}")'
-    return f"registry-gate pull {model} DEST"
+    if item.subject == "load_verified" or item.rule == "registry-load" or _is_call(item):
+        return f'load_verified("{reference}")'
+    return f"registry-gate pull {reference} DEST"
+
+
+def _is_call(item: Sighting) -> bool:
+    word = item.subject.partition(" ")[0]
+    return "." in item.subject or (item.rule in ("hub-load", "hub-download") and not word.isidentifier())
 
 
 def _unread_finding(item: Unread) -> AuditFinding:

@@ -11,11 +11,12 @@ from registry_gate.record import Record
 
 
 class Standing(StrEnum):
-    """What the log says of a model."""
+    """What index and log say of a model."""
 
     ADMITTED = "admitted"
     REFUSED = "refused"
     REVOKED = "revoked"
+    SUPERSEDED = "superseded"
     UNKNOWN = "unknown"
 
 

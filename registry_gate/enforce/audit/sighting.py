@@ -25,6 +25,11 @@ class Sighting:
     column: int = 1
     cell: int | None = None
 
+    @property
+    def named(self) -> str:
+        """The model as it is written: a hub's id, or a reference to what was admitted."""
+        return self.model or self.detail
+
     def moved(self, lines: int) -> Sighting:
         """The same, that many lines further down."""
         return replace(self, line=self.line + lines)

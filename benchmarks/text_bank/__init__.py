@@ -1,0 +1,1 @@
+"""A bank of small text classifiers, clean and trojaned, and what the text test makes of them."""

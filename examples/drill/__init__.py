@@ -1,0 +1,1 @@
+"""Material for practising by hand: a tabletop exercise, and capture the flag."""
