@@ -56,9 +56,11 @@ def reached(path: Path, test: Path) -> bool:
     text = test.read_text(encoding="utf-8")
     assert re.search(r"^def test_", text, re.MULTILINE), f"{test} holds no test"
     pages = [page for page in (ROOT / "docs").glob("*.md") if page.name in text]
-    modules = set((ROOT / "examples").glob("*.py")) - {ROOT / path} if "examples." in text else set()
+    modules = set((ROOT / "examples").rglob("*.py")) - {ROOT / path} if "examples." in text else set()
     module = ".".join(path.with_suffix("").parts).removesuffix(".__init__")
-    imported = rf"\b{re.escape(module)}\b|from {re.escape(path.parts[0])} import [^\n]*\b{path.stem}\b"
+    imported = (
+        rf"\b{re.escape(module)}\b|from {re.escape('.'.join(path.parts[:-1]))} import [^\n]*\b{path.stem}\b"
+    )
     texts = [text, *(other.read_text(encoding="utf-8") for other in (*pages, *modules))]
     return any(path.name in text or re.search(imported, text) for text in texts)
 
