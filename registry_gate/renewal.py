@@ -215,7 +215,8 @@ def _renewed(publisher: Publisher, found: Found, stored: Evidence, request: Rene
     decision = decide(evidence, request.policy, now, tuple(signed.values()))
     if decision.verdict is not Verdict.ADMIT:
         raise _refused(publisher, found.verified, evidence, decision, request)
-    if unfinished := _unfinished(publisher, found.verified, decision, now):
+    due = now + (request.within or timedelta(0))
+    if unfinished := _unfinished(publisher, found.verified, decision, now, due):
         return publisher.finish(unfinished.verified, unfinished.version, now, reused=True)
     standing = _copied(publisher, found)
     sequence = _recorded(publisher, found.verified, decision, terms_of(request.policy, 1, now).expires_at)
@@ -249,11 +250,13 @@ def _recorded(publisher: Publisher, verified: Verified, decision: Decision, expi
     return publisher.ledger.record(body).sequence
 
 
-def _unfinished(publisher: Publisher, verified: Verified, decision: Decision, now: datetime) -> Found | None:
+def _unfinished(
+    publisher: Publisher, verified: Verified, decision: Decision, now: datetime, due: datetime
+) -> Found | None:
     """A renewal of this Release, on this evidence and policy, that was registered before the run was killed.
 
-    The registry only leads to it; it is verified to the last byte, and the log must say that this gate
-    signed it.
+    The registry only leads to it; it is verified to the last byte, the log must say that this gate signed it,
+    and it must outlive what it renews and not be ``due`` itself.
     """
     renewals = {
         entry.sequence
@@ -269,7 +272,8 @@ def _unfinished(publisher: Publisher, verified: Verified, decision: Decision, no
             continue  # signed anew then
         said = (there.manifest_digest, there.evidence_digest, there.policy_digest)
         same = said == (verified.manifest_digest, decision.evidence_digest, decision.policy_digest)
-        if same and there.sequence in renewals and publisher.is_own(there):
+        longer = there.expires_at > max(verified.expires_at, due)
+        if same and longer and there.sequence in renewals and publisher.is_own(there):
             return Found(there, version)
     return None
 

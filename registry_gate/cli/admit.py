@@ -69,6 +69,16 @@ SignWith = Annotated[
         "REGISTRY_GATE_SIGSTORE_TOKEN_FILE. certificate: REGISTRY_GATE_CERTIFICATE and _CERTIFICATE_KEY.",
     ),
 ]
+RegistryUri = Annotated[
+    str | None, typer.Option(help="MLflow tracking URI; an embedded store of your own by default.")
+]
+Requester = Annotated[
+    str | None,
+    typer.Option(
+        envvar="REGISTRY_GATE_REQUESTER",
+        help="Who asks, where the gate runs for others; the account if not said.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the behaviour tests; it is recorded.")]
 
 
@@ -78,9 +88,7 @@ def admit(
     revision: Revision = None,
     endpoint: Endpoint = None,
     policy: PolicyName = "default",
-    registry_uri: Annotated[
-        str | None, typer.Option(help="MLflow tracking URI; an embedded store of your own by default.")
-    ] = None,
+    registry_uri: RegistryUri = None,
     alias: Annotated[
         str | None, typer.Option(help="Alias to move; 'approved', forward only, unless named here.")
     ] = None,
@@ -95,13 +103,7 @@ def admit(
     full_report: Annotated[
         bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
     ] = False,
-    requester: Annotated[
-        str | None,
-        typer.Option(
-            envvar="REGISTRY_GATE_REQUESTER",
-            help="Who asks, where the gate runs for others; the account if not said.",
-        ),
-    ] = None,
+    requester: Requester = None,
     token: Token = None,
     sign_with: SignWith = None,
 ) -> int:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from registry_gate.cli.keys import Home
+from registry_gate.cli.keys import AskPassphrase, Home
 from registry_gate.cli.show import Format, emit
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def init_root(
     hours: Hours = None,
     root_key: RootKey = None,
     passphrase_file: Passphrase = None,
+    ask_passphrase: AskPassphrase = False,
     home: Home = None,
 ) -> None:
     """Make the index's keys and its first root, and name the root in the trust file.
@@ -50,9 +51,16 @@ def init_root(
     """
     from registry_gate import settings
     from registry_gate.index import setup
+    from registry_gate.signing.passphrase import new_passphrase
 
     loaded = settings.load(home, index_passphrase_file=passphrase_file)
-    trust = setup.init_root(loaded, hours=hours or setup.DEFAULT_HOURS, root_key=root_key)
+    chosen = new_passphrase(loaded.index_passphrase, ask=ask_passphrase, purpose="keys of the index")
+    trust = setup.init_root(
+        loaded,
+        hours=hours or setup.DEFAULT_HOURS,
+        root_key=root_key,
+        passphrase=chosen.encode() if chosen is not None else None,
+    )
     where = root_key or loaded.index_keys / "root.pem"
     pinned = trust.index.root if trust.index else ""
     emit(f"root        {pinned}\nroot key    {where}\nindex       {loaded.own_index}\n", None)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from registry_gate.cli.admit import RegistryUri, Requester
 from registry_gate.cli.show import Format, check_output, emit, progress_bars
 from registry_gate.errors import UsageError
 
@@ -29,13 +30,8 @@ def renew(
     policy: Annotated[
         str, typer.Option(help="Today's policy: default, strict, research, or the path of a policy file.")
     ] = "default",
-    requester: Annotated[
-        str | None,
-        typer.Option(help="Who asks, where a renewal needs an approval; the account that runs this."),
-    ] = None,
-    registry_uri: Annotated[
-        str | None, typer.Option(help="MLflow tracking URI; an embedded store of your own by default.")
-    ] = None,
+    requester: Requester = None,
+    registry_uri: RegistryUri = None,
     format_: Annotated[
         Format, typer.Option("--format", help="text for people, json for programs.")
     ] = Format.TEXT,

@@ -40,24 +40,25 @@ def init_root(
     hours: int = DEFAULT_HOURS,
     root_key: Path | None = None,
     now: datetime | None = None,
+    passphrase: bytes | None = None,
 ) -> Trust:
     """Make the keys, the first root and an empty index, and name the root in the user's trust file.
 
-    Killed on the way, the next call finishes with the keys that are there. Where ``index_passphrase`` of the
-    settings leads to a passphrase, all three keys are encrypted with it.
+    Killed on the way, the next call finishes with the keys that are there.
 
     Args:
         settings: where keys, index and trust file go.
         hours: how long a timestamp is believed.
         root_key: where the root's key goes, or lies; with the other keys if None.
         now: aware time; the clock's if None.
+        passphrase: encrypts all three keys; that of the settings' ``index_passphrase``, if there, if None.
 
     Raises:
         UsageError: ``index-exists`` where the trust file names a root already, ``weak-passphrase``.
     """
     time = now or datetime.now(UTC)
     places = _places(settings, root_key)
-    passphrase = passphrase_for(settings, places.values())
+    secret = passphrase if passphrase is not None else passphrase_for(settings, places.values())
     with alone(settings):
         trust = load_trust(settings.trust)
         if trust.index is not None:
@@ -67,7 +68,7 @@ def init_root(
                 why="a second one would forget what the first revoked",
                 todo="change its keys with `registry-gate index rotate-root`",
             )
-        signers: dict[str, Signer] = {role: make_key(path, passphrase) for role, path in places.items()}
+        signers: dict[str, Signer] = {role: make_key(path, secret) for role, path in places.items()}
         root = signed_bytes(make_root(_public(signers), 1, time), signers[ROOT])
         first = IndexContent(number=1, verifier=trust.verifier, hours=hours)
         write_files(settings.own_index, {"1.root.json": root, **files_of(first, signers, 1, time)})

@@ -189,6 +189,10 @@ def at(name: str, do: Callable[[], None]) -> Callable[[str], None]:
     return step
 
 
+FINISHED = ("version-created", "receipt-written", "indexed", "alias-moved")
+"""Steps after which the next run finds something to finish; after the others it begins anew."""
+
+
 @pytest.mark.parametrize("name", STEPS)
 def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRequest, name: str) -> None:
     def stop() -> None:
@@ -200,11 +204,29 @@ def test_stopped_anywhere_the_alias_verifies(admitted: Gate, request_: RenewalRe
     assert verify("acme-ml/tiny")
     moved = name in ("alias-moved", "floor-raised")
     assert (pointed_at(admitted) != before) == moved
+    if name not in FINISHED:
+        return
     after = renew("acme-ml/tiny", replace(request_, within=timedelta(days=10)) if moved else request_)
     assert after.code == (NOT_DUE if moved else RENEWED)
     assert registered(admitted) == versions + 1, "what was registered is finished, not made again"
     floor = open_ledger(admitted.settings).index.content().floor(NAME, "approved")
     assert floor == verify("acme-ml/tiny").sequence
+
+
+def test_a_killed_renewal_that_is_due_itself_is_not_finished(
+    admitted: Gate, request_: RenewalRequest
+) -> None:
+    """Found a year later, its statements would run out at once."""
+
+    def stop() -> None:
+        raise Stopped
+
+    versions = registered(admitted)
+    with pytest.raises(Stopped):
+        renew("acme-ml/tiny", request_, step=at("version-created", stop))
+    everything = timedelta(days=admitted.policy.statement_days + 1)
+    assert renew("acme-ml/tiny", replace(request_, within=everything)).code == RENEWED
+    assert registered(admitted) == versions + 2
 
 
 def test_an_alias_moved_meanwhile_is_left_where_it_is(admitted: Gate, request_: RenewalRequest) -> None:
