@@ -174,6 +174,8 @@ def confined(stage: Stage, gate: SampleGate, packages: Path, shown: list[str]) -
     for name in ("entry.py", "serve.py"):
         command += ["--ro-bind", str(HERE / name), f"/opt/registry-gate/{name}"]
     command += ["--ro-bind", str(gate.settings.trust), "/etc/registry-gate/trust.json"]
+    # In a cluster the index comes from the registry; here it lies where the trust file says.
+    command += ["--ro-bind", str(gate.settings.own_index), str(gate.settings.own_index)]
     return [*command, *shown, "--remount-ro", "/", "--chdir", "/tmp", "--"]
 
 
