@@ -112,7 +112,8 @@ def test_nothing_of_a_candidate_ran_and_the_pickle_is_shown_as_a_tree(drill: Run
 
 def test_nothing_of_the_users_is_touched_and_nothing_is_left(drill: Run) -> None:
     assert list(drill.user.iterdir()) == []
-    assert list(drill.scratch.iterdir()) == []
+    left = [path.name for path in drill.scratch.iterdir() if not path.name.startswith("torchinductor_")]
+    assert left == []  # importing torch makes an empty cache folder of its own
     assert drill.complained == ""
 
 
