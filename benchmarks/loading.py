@@ -294,9 +294,10 @@ def _build(folder: Path, count: int) -> None:
     from safetensors.torch import save_file
 
     from registry_gate.decision import decide
+    from registry_gate.index.edits import with_listed
     from registry_gate.release import Terms
     from registry_gate.signing.sign import sign_release
-    from registry_gate.testing.sample_release import an_hour_ago, sample_gate
+    from registry_gate.testing.sample_release import an_hour_ago, entry_of, sample_gate
 
     gate = sample_gate(folder / "home")
     source = folder / "snapshot" / "model.safetensors"
@@ -305,7 +306,7 @@ def _build(folder: Path, count: int) -> None:
     evidence = gate.evidence(folder / "small", "acme/large", {"model.safetensors": b""}, "a" * 40)
     evidence = evidence.model_copy(update={"staged": _staged(folder, source)})
     issued = an_hour_ago()
-    sign_release(
+    release = sign_release(
         evidence,
         decide(evidence, gate.policy, issued),
         gate.policy,
@@ -314,6 +315,7 @@ def _build(folder: Path, count: int) -> None:
         trust=gate.trust,
         destination=folder / "release",
     )
+    gate.index.change(lambda content: with_listed(content, entry_of(release)))
     shutil.rmtree(source.parent)
     (folder / "public.pem").write_text(gate.signer.key.public_key, encoding="ascii")
     (folder / "count").write_text(str(count), encoding="ascii")

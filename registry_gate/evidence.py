@@ -387,7 +387,7 @@ class Evidence(Record):
     registered_name: str
     out_of_scope: tuple[str, ...] = ()
     history: History | None = None
-    self_test: RecordedSelfTest | None = None
+    self_test: RecordedSelfTest | None = Field(default=None, exclude_if=is_none)
     listing: Listing | None = None
     refusals: tuple[Problem, ...] = ()
     snapshot: tuple[SnapshotFile, ...] | None = None

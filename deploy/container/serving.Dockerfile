@@ -9,6 +9,7 @@ COPY requirements.lock requirements-torch.lock ./
 RUN sed -n -E 's/^([A-Za-z0-9._-]+(\[[a-z,-]+\])?==[^ ;]+).*/\1/p' requirements.lock > constraints.txt
 COPY pyproject.toml README.md LICENSE registry_gate_guard.pth ./
 COPY policies policies
+COPY deploy deploy
 COPY registry_gate registry_gate
 RUN python -m pip install --no-cache-dir --target /site-packages --constraint constraints.txt \
     -r requirements-torch.lock ".[load]"

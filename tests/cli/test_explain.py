@@ -33,7 +33,7 @@ def test_a_decision_by_number_folder_or_report(folder: Path, capsys: pytest.Capt
     assert said[0] == said[1] == said[2]
     assert said[0].startswith("REJECT under policy default\n")
     assert "because    severity high and confidence high meet the bar of reject" in said[0]
-    assert "review  without custom-code-file" in said[0]
+    assert "admit   without custom-code-file" in said[0]
     assert "\x1b" not in said[0]
 
 
@@ -41,7 +41,7 @@ def test_the_same_for_programs(folder: Path, capsys: pytest.CaptureFixture[str])
     assert run(["explain", "12", "--format", "json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["verdict"] == "reject"
-    assert document["changes"][0]["verdict"] == "review"
+    assert document["changes"][0]["verdict"] == "admit"
 
 
 @pytest.mark.parametrize(("name", "data"), [("evidence.json", b"{}"), ("policy.json", None)])

@@ -146,7 +146,7 @@ def test_a_magic_number_made_by_a_call_is_no_legacy_file(tmp_path, read, judge):
     path.write_bytes(legacy(head=MAGIC_BY_CALL + pickle.dumps(1001, 2) + pickle.dumps({}, 2)))
     facts = read(path)
     assert facts.format is FileFormat.PICKLE
-    assert {"extension-mismatch", "pickle-global-not-allowed"} <= {item.rule for item in judge(facts)}
+    assert {"extension-mismatch", "pickle-argument-not-allowed"} <= {item.rule for item in judge(facts)}
 
 
 def test_programs_in_the_plain_pickles_are_seen(tmp_path, read, judge):

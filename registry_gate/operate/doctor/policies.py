@@ -9,6 +9,14 @@ from registry_gate.operate.doctor.probe import Installation, Probe, Said, failed
 from registry_gate.policy import SHIPPED, Policy, load_policy
 
 _LIMITS_OF = {
+    "backdoor-score": (
+        "backdoor-score",
+        "backdoor-score-grey",
+        "backdoor-score-no-samples",
+        "backdoor-score-no-samples-grey",
+    ),
+    "final-layer": ("final-layer-deviations",),
+    "text-trigger": ("text-trigger-p-value", "text-trigger-p-value-grey"),
     "mm-bd": ("mm-bd-p-value",),
     "bounded-pattern": ("bounded-pattern-gap", "bounded-pattern-gap-grey"),
     "strip": ("strip-false-rejection-rate", "strip-flagged-share"),

@@ -42,7 +42,7 @@ def test_a_policy_of_ones_own_passes_once_it_is_trusted(
         ({"required_checks": ["repo-name", "no-such-check"]}, "no-such-check"),
         ({"required_checks": []}, "required checks is empty"),
         ({"rules": {"no-such-rule": {"disposition": "allow"}}}, "no-such-rule"),
-        ({"thresholds": {}}, "mm-bd-p-value"),
+        ({"thresholds": {}}, "backdoor-score-no-samples"),
         ({"pickle_allow_list": {"dated": "2026-01-01", "globals": {}}}, "pickle allow-list is empty"),
         (
             {"protected": {"dated": "2026-01-01", "owners": [], "reuploaders": [], "names": []}},
