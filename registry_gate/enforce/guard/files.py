@@ -28,6 +28,9 @@ _LOADERS = (
 )
 """Files of libraries that open nothing but models: what they open is judged whatever it is called."""
 
+_TICK = 0.01
+"""Seconds by which a file's times may lag behind the clock that a program reads: one tick at 100 Hz."""
+
 
 def reads(mode: object, flags: object) -> bool:
     """Whether an ``open`` event is about reading."""
@@ -74,4 +77,4 @@ def _made_by_us(status: os.stat_result, since: float) -> bool:
     Contents and entry must both be that young: a rename keeps the time of the contents, ``os.utime`` cannot
     set the time of the entry. Nothing tells this program from another of the same user.
     """
-    return status.st_uid == os.geteuid() and min(status.st_mtime, status.st_ctime) >= since - 0.05
+    return status.st_uid == os.geteuid() and min(status.st_mtime, status.st_ctime) >= since - _TICK
