@@ -114,7 +114,7 @@ class Gate:
         from registry_gate.signing.manifest import manifest_of
 
         staged = self._staged()
-        manifest = manifest_of(staged)
+        manifest = manifest_of(staged, {})
         self.release = self._sign(staged, manifest)
 
     def stage_only(self) -> None:
@@ -128,7 +128,7 @@ class Gate:
         from registry_gate.signing.manifest import manifest_of
 
         staged = self._staged()
-        manifest = manifest_of(staged)
+        manifest = manifest_of(staged, {})
         self._sign(staged, manifest)
         for file in manifest.files:
             with Folder(self.folder / "staged") as source, source.reading(file.name, file.size) as reading:

@@ -18,6 +18,7 @@ from registry_gate.formats import zip_extras
 from registry_gate.formats.limits import ReaderLimits
 from registry_gate.formats.opcodes import Malformed
 from registry_gate.formats.window import Readable
+from registry_gate.formats.zip_extras import FULL32
 from registry_gate.paths import path_hazard
 
 _LOCAL = struct.Struct("<4s5H3I2H")
@@ -25,7 +26,6 @@ _CENTRAL = struct.Struct("<4s6H3I5H2I")
 _END = struct.Struct("<4s4H2IH")
 _END64 = struct.Struct("<4sQ2H2I4Q")
 _LOCATOR = struct.Struct("<4sIQI")
-_FULL32 = 0xFFFFFFFF
 _DESCRIPTOR = 0x0008
 _UTF8 = 0x0800
 _ORDINARY = (0, stat.S_IFREG, stat.S_IFDIR)
@@ -126,7 +126,7 @@ def _directory(file: Readable, size: int, limits: ReaderLimits) -> tuple[list[_E
     if magic != b"PK\x05\x06" or comment:
         raise Malformed(end_at, "the end record is not the last thing in the archive")
     stop = end_at
-    if _FULL32 in (length, start) or count == 0xFFFF or _has_locator(file, end_at):
+    if FULL32 in (length, start) or count == 0xFFFF or _has_locator(file, end_at):
         here, count, length, start, stop = _end64(file, end_at)
     elif disk or first_disk:
         raise Malformed(end_at, "the archive is split over several disks")
@@ -180,7 +180,7 @@ def _entries(data: bytes, start: int, count: int) -> list[_Entry]:
 def _wide(extra: bytes, size: int, packed: int, header: int, at: int) -> tuple[int, int, int]:
     """Sizes and offset with the zip64 extra field (id 1) applied to those stated as 0xFFFFFFFF."""
     values = [size, packed, header]
-    wanted = [index for index, value in enumerate(values) if value == _FULL32]
+    wanted = [index for index, value in enumerate(values) if value == FULL32]
     position, seen = 0, False
     while position + 4 <= len(extra):
         kind, length = struct.unpack_from("<2H", extra, position)
@@ -250,12 +250,12 @@ def _local(file: Readable, entry: _Entry, directory: int) -> tuple[int, list[tup
     differing = [
         word
         for word, (local, central) in stated.items()
-        if local != central and not (deferred and local == 0) and not (word != "crc" and local == _FULL32)
+        if local != central and not (deferred and local == 0) and not (word != "crc" and local == FULL32)
     ]
     differing += ["name"] if name != entry.raw_name else []
-    local_kinds = zip_extras.kinds(extra)
-    differing += ["name"] if zip_extras.UNICODE_PATH in local_kinds else []
-    if zip_extras.ZIP64 in local_kinds and _FULL32 not in (fields[7], fields[8]):
+    differing += ["name"] if zip_extras.UNICODE_PATH in zip_extras.kinds(extra) else []
+    short, long = (fields[8], fields[7]), (entry.size, entry.packed)
+    if not zip_extras.sizes_agree(extra, short, long, entry.header, deferred=deferred):
         differing.append("width of its sizes")
     differing += ["flags"] if fields[2] != entry.flags else []
     differing += ["compression"] if fields[3] != entry.method else []

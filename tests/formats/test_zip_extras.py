@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry_gate.formats import ReaderLimits, describe
-from registry_gate.formats.zip_extras import hidden, kinds
+from registry_gate.formats.zip_extras import FULL32, hidden, kinds, sizes_agree
 
 
 def field(kind, body):
@@ -53,3 +53,46 @@ def test_the_padding_of_torch_is_as_it_is_said_to_be(tmp_path):
     for size in range(1, 40):
         torch.save({"k" * size: torch.ones(size), "b": torch.ones(3)}, tmp_path / "model.pt")
         assert not describe(tmp_path / "model.pt", "model.pt", ReaderLimits()).problems
+
+
+BIG, FAR = 4_400_000_000, 4_400_000_984
+"""A storage of this size, and the offset of the record behind it, in a file that torch 2.13 wrote."""
+
+
+def wide(*values):
+    return field(1, struct.pack(f"<{len(values)}Q", *values))
+
+
+@pytest.mark.parametrize(
+    ("extra", "local", "stated", "header"),
+    [
+        (field(0x4246, b"ZZ"), (0, 0), (12, 12), 726),
+        (wide(BIG, 0) + field(0x4246, b"Z" * 36), (0, 0), (BIG, BIG), 860),
+        (wide(FAR) + field(0x4246, b"Z" * 48), (0, 0), (20, 20), FAR),
+        (wide(BIG, 0, FAR), (0, 0), (BIG, BIG), FAR),
+        (wide(0, 0), (FULL32, FULL32), (7, 7), 0),
+    ],
+)
+def test_what_torch_and_python_write_for_large_files(extra, local, stated, header):
+    assert sizes_agree(extra, local, stated, header, deferred=True)
+
+
+@pytest.mark.parametrize("deferred", [True, False])
+@pytest.mark.parametrize(
+    ("extra", "local", "stated", "header"),
+    [
+        (wide(7, 7), (7, 7), (7, 7), 0),
+        (wide(8, 7), (FULL32, FULL32), (7, 7), 0),
+        (wide(7), (FULL32, FULL32), (7, 7), 0),
+        (wide(7, 7, 0), (FULL32, FULL32), (7, 7), 0),
+        (wide(BIG, BIG + 1), (FULL32, FULL32), (BIG, BIG), 0),
+        (wide(BIG, BIG, FAR + 1), (FULL32, FULL32), (BIG, BIG), FAR),
+        (wide(FAR + 1), (20, 20), (20, 20), FAR),
+        (wide(BIG, BIG) * 2, (FULL32, FULL32), (BIG, BIG), 0),
+        (field(1, b""), (20, 20), (20, 20), FAR),
+        (field(1, b"1234567"), (20, 20), (20, 20), FAR),
+        (b"", (FULL32, FULL32), (BIG, BIG), 0),
+    ],
+)
+def test_a_reader_of_local_headers_would_see_other_sizes(extra, local, stated, header, deferred):
+    assert not sizes_agree(extra, local, stated, header, deferred=deferred)
