@@ -1,8 +1,8 @@
 """The extra fields of a zip record: what kinds there are, and whether they hold only what writers put there.
 
-Sources: PKWARE APPNOTE 6.3.10, sections 4.5 and 4.6; files beyond 4 GiB that torch 2.13 wrote (miniz puts into
-the ZIP64 field only what needs 64 bits: the sizes, or 0 where they follow the data, then the header's offset);
-torch's padding (``FB``, filled with ``Z``) after torch 2.13 ``caffe2/serialize/inline_container.cc``.
+Sources: PKWARE APPNOTE 6.3.10, sections 4.5 and 4.6; files beyond 4 GiB that torch 2.13 wrote (miniz puts
+into the ZIP64 field only what needs 64 bits: the sizes, or 0 where they follow the data, then the header's
+offset); torch's padding (``FB``, filled with ``Z``) after torch 2.13 ``inline_container.cc``.
 """
 
 from __future__ import annotations
