@@ -28,7 +28,7 @@ admit: $(STAMP)
 # One hash seed: all workers must collect the same tests under the same names. A file stays on one worker, so that
 # no server and no killed admission is set up twice.
 test: $(STAMP) check
-	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	PYTHONHASHSEED=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 check: lint types contracts docs
 
