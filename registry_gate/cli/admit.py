@@ -85,6 +85,16 @@ Requester = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Seed of the behaviour tests; it is recorded.")]
+Alias = Annotated[
+    str | None, typer.Option(help="Alias to move; 'approved', forward only, unless named here.")
+]
+AdmittedThreshold = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Once admitted, write the run-time guard's (StripGuard) threshold file; needs probe data.",
+    ),
+]
 
 
 def admit(
@@ -94,9 +104,7 @@ def admit(
     endpoint: Endpoint = None,
     policy: PolicyName = "default",
     registry_uri: RegistryUri = None,
-    alias: Annotated[
-        str | None, typer.Option(help="Alias to move; 'approved', forward only, unless named here.")
-    ] = None,
+    alias: Alias = None,
     device: Annotated[Device, typer.Option(help="Where the behaviour tests run.")] = Device.AUTO,
     probe_data: ProbeData = None,
     seed: Seed = 0,
@@ -109,13 +117,7 @@ def admit(
         bool, typer.Option("--full-report", help="Go on after a rejection, to report every reason.")
     ] = False,
     requester: Requester = None,
-    strip_threshold: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Once admitted, write the run-time guard's (StripGuard) threshold file; needs probe data.",
-        ),
-    ] = None,
+    strip_threshold: AdmittedThreshold = None,
     token: Token = None,
     sign_with: SignWith = None,
 ) -> int:

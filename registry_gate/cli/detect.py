@@ -46,6 +46,16 @@ class DetectFormat(StrEnum):
     HTML = "html"
 
 
+ReferenceNull = Annotated[
+    Path | None,
+    typer.Option(exists=True, dir_okay=False, help="JSON list: MM-BD statistics of clean kin."),
+]
+Threshold = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Write the threshold file of the run-time guard (StripGuard)."),
+]
+
+
 def detect(
     model: Annotated[
         Path,
@@ -65,14 +75,8 @@ def detect(
         Profile | None, typer.Option(help="MM-BD as published, or faster and further (the policy's).")
     ] = None,
     seed: Seed = 0,
-    reference_null: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, help="JSON list: MM-BD statistics of clean kin."),
-    ] = None,
-    strip_threshold: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Write the threshold file of the run-time guard (StripGuard)."),
-    ] = None,
+    reference_null: ReferenceNull = None,
+    strip_threshold: Threshold = None,
     policy: PolicyName = "default",
     format_: Annotated[
         DetectFormat, typer.Option("--format", help="text, json, or html: one page with pictures.")

@@ -19,7 +19,7 @@ from registry_gate.report.document import Report
 from registry_gate.testing.hostile import catalogue, pickle_that_would_run, safetensors_bytes, torch_zip
 from registry_gate.testing.hub import LoopbackHub
 
-_TODO = (
+_NEXT_STEP = (
     "do not admit anything here until `registry-gate scan` refuses it again; report it if nothing was changed"
 )
 _SHAPE = (8, 8)
@@ -41,9 +41,11 @@ def _judged(report: Report, rules: tuple[str, ...]) -> Said:
     codes = tuple(dict.fromkeys(reason.code for reason in report.reasons))
     measured = f"{report.verdict.value}: {', '.join(codes[:6]) or 'no finding'}"
     if report.verdict is Verdict.ADMIT:
-        return failed(f"not refused ({measured})", _TODO)
+        return failed(f"not refused ({measured})", _NEXT_STEP)
     if not set(codes) & set(rules):
-        return failed(f"refused, but not for what it is ({measured})", f"{rules[0]} was to be found. {_TODO}")
+        return failed(
+            f"refused, but not for what it is ({measured})", f"{rules[0]} was to be found. {_NEXT_STEP}"
+        )
     return ok(measured)
 
 
@@ -54,7 +56,7 @@ def _file(code: str, name: str, rule: str, build: Callable[[str], bytes]) -> Pro
         path = folder / name
         path.write_bytes(build(f"touch {marker}"))
         said = _judged(scan(_request(installation, str(path))), (rule,))
-        return failed("its payload was executed", _TODO) if marker.exists() else said
+        return failed("its payload was executed", _NEXT_STEP) if marker.exists() else said
 
     return Probe(code, f"a file that must be found by {rule} is refused", run)
 

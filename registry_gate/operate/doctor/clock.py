@@ -13,7 +13,7 @@ from registry_gate.operate.doctor.registry import database
 
 _TOLERATED = timedelta(seconds=60)
 _STEP = 2.0  # seconds that the two clocks may drift apart during one run
-_TODO = "let NTP or chrony set this machine's clock (or the server's), then run again"
+_NEXT_STEP = "let NTP or chrony set this machine's clock (or the server's), then run again"
 
 
 def _against_registry(installation: Installation) -> Said:
@@ -29,7 +29,7 @@ def _against_registry(installation: Installation) -> Said:
     known_to = uncertain.total_seconds()
     measured = f"{skew.total_seconds():+.1f} s against the registry's Date, known to {known_to:.1f} s"
     if abs(skew) - uncertain > _TOLERATED:
-        return failed(measured, _TODO)
+        return failed(measured, _NEXT_STEP)
     return ok(measured)
 
 
@@ -50,7 +50,7 @@ def _against_records(installation: Installation) -> Said:
     ahead = seen[newest] - datetime.now(UTC)
     measured = f"{newest} is {-ahead.total_seconds():.0f} s old"
     if ahead > _TOLERATED:
-        return failed(f"{newest} lies {ahead.total_seconds():.0f} s in the future", _TODO)
+        return failed(f"{newest} lies {ahead.total_seconds():.0f} s in the future", _NEXT_STEP)
     return ok(measured)
 
 
@@ -59,7 +59,7 @@ def _steady(installation: Installation) -> Said:
     wall = (datetime.now(UTC) - installation.began).total_seconds()
     steady = time.monotonic() - installation.began_monotonic
     measured = f"{wall - steady:+.3f} s apart after {steady:.1f} s"
-    return failed(measured, _TODO) if abs(wall - steady) > _STEP else ok(measured)
+    return failed(measured, _NEXT_STEP) if abs(wall - steady) > _STEP else ok(measured)
 
 
 PROBES = (
